@@ -69,10 +69,14 @@ fn a_normalization_far_below_one_keeps_its_bits() {
 /// Powers of two that leave a normalization's epsilon nothing: the least number stands there, far below what values in f16 spread by.
 #[test]
 fn a_layer_far_beyond_f16_leaves_an_epsilon() {
-    let far = changed(&digits(), |graph| times(graph, "up_blocks.1.resnets.0.conv1.bias", 6e30));
+    let far = changed(&digits(), |graph| {
+        times(graph, "up_blocks.1.resnets.0.conv1.bias", 6e30)
+    });
     for scheme in [Scheme::F16, Scheme::W8A16] {
         let notes = converted(&far, scheme).notes;
-        let said = notes.iter().any(|note| note.contains("'up_blocks.1.resnets.0.conv1'") && note.contains("65504"));
+        let said = notes
+            .iter()
+            .any(|note| note.contains("'up_blocks.1.resnets.0.conv1'") && note.contains("65504"));
         assert!(said, "{scheme}: {notes:?}");
     }
 }

@@ -150,9 +150,7 @@ pub enum ImportError {
         problem: String,
     },
     /// The configuration asks for a tensor that is not there.
-    #[error(
-        "{path}: tensor `{key}` of shape {expected:?} is missing; config.json asks for it, {advice}"
-    )]
+    #[error("{path}: tensor `{key}` of shape {expected:?} is missing; config.json asks for it, {advice}")]
     MissingTensor {
         /// The file.
         path: String,

@@ -73,8 +73,10 @@ fn list(given: &OsStr) -> Result<(), Error> {
         None => Ok(()),
         Some((index, item)) => {
             let item = printable(item);
-            Err(Error::input(format_args!("number {index} of the condition is `{item}`, which is no number"))
-                .help("give numbers with commas between, such as 0.5,-1,0, or FILE.npz:ARRAY"))
+            Err(Error::input(format_args!(
+                "number {index} of the condition is `{item}`, which is no number"
+            ))
+            .help("give numbers with commas between, such as 0.5,-1,0, or FILE.npz:ARRAY"))
         }
     }
 }
@@ -88,7 +90,11 @@ fn tensor(path: &Path, key: Option<&str>) -> Result<(String, Vec<usize>, Vec<f64
     let key = key.or_else(|| known().copied());
     if key.is_none() && keys.len() > 1 {
         let shown = printable(&keys[..keys.len().min(20)].join(", "));
-        let problem = format_args!("{} holds several tensors ({shown}), none of them `{}`", path.display(), NAMES[0]);
+        let problem = format_args!(
+            "{} holds several tensors ({shown}), none of them `{}`",
+            path.display(),
+            NAMES[0]
+        );
         return Err(Error::input(problem).help("name one, as FILE.safetensors:KEY"));
     }
     let key = key.or_else(|| keys.first().map(String::as_str));

@@ -64,7 +64,11 @@ fn ancestral_runs_are_those_of_diffusers() {
         let vectors = data.join(name).with_extension("safetensors");
         let report = crosscheck(&with(scheduler.clone()), &vectors, Dtype::F64).unwrap();
         assert!(report.held && report.comparisons.len() == 2, "{name}: {report}");
-        let variance = if large { Variance::FixedSmall } else { Variance::FixedLarge };
+        let variance = if large {
+            Variance::FixedSmall
+        } else {
+            Variance::FixedLarge
+        };
         let other = with(SchedulerConfig { variance, ..scheduler });
         assert!(!crosscheck(&other, &vectors, Dtype::F64).unwrap().held, "{name}");
     }

@@ -19,7 +19,9 @@ const LEFT_BEHIND: [&str; 6] = [
     "lost+found",
 ];
 /// Endings of pictures that are not read.
-const OTHER_PICTURES: [&str; 10] = ["jpg", "jpeg", "gif", "bmp", "webp", "tif", "tiff", "avif", "heic", "jxl"];
+const OTHER_PICTURES: [&str; 10] = [
+    "jpg", "jpeg", "gif", "bmp", "webp", "tif", "tiff", "avif", "heic", "jxl",
+];
 /// Longest list of names in an error.
 const SHOWN: usize = 3;
 

@@ -71,7 +71,9 @@ pub fn header(file: &[u8], most: usize) -> Result<Header<'_>, String> {
         .and_then(|f| f.first())
         .ok_or("is no .npy array")?;
     if !(1..=3).contains(&version) {
-        return Err(format!("is .npy of version {version}; versions 1 to 3 are read: save it by numpy.save"));
+        return Err(format!(
+            "is .npy of version {version}; versions 1 to 3 are read: save it by numpy.save"
+        ));
     }
     let (len, first): (usize, usize) = if version == 1 {
         let b = file.get(8..10).ok_or_else(short)?;
@@ -94,7 +96,9 @@ pub fn header(file: &[u8], most: usize) -> Result<Header<'_>, String> {
         Some("False") => false,
         other => {
             let found = printable(other.unwrap_or_default());
-            return Err(format!("has 'fortran_order': {found}, expected True or False: save it by numpy.save"));
+            return Err(format!(
+                "has 'fortran_order': {found}, expected True or False: save it by numpy.save"
+            ));
         }
     };
     let kind = field(header, "descr").ok_or("has no type")?;
@@ -160,7 +164,9 @@ fn field<'a>(header: &'a str, name: &str) -> Option<&'a str> {
 fn places<'a>(header: &'a str, name: &'a str) -> impl Iterator<Item = usize> + 'a {
     let quoted = |at: &usize| {
         let [before, after] = [&header[..*at], &header[at + name.len()..]];
-        ['\'', '"'].iter().any(|quote| before.ends_with(*quote) && after.starts_with(*quote))
+        ['\'', '"']
+            .iter()
+            .any(|quote| before.ends_with(*quote) && after.starts_with(*quote))
     };
     header.match_indices(name).map(|(at, _)| at).filter(quoted)
 }

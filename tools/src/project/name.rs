@@ -135,7 +135,16 @@ mod tests {
 
     #[test]
     fn only_names_of_packages_are_names() {
-        for good in ["my-app", "a", "/x/y/Digits_8", "my-app/", "com", "com10", "console", "nulls"] {
+        for good in [
+            "my-app",
+            "a",
+            "/x/y/Digits_8",
+            "my-app/",
+            "com",
+            "com10",
+            "console",
+            "nulls",
+        ] {
             of(Path::new(good)).unwrap();
         }
         let long = "a".repeat(65);

@@ -54,8 +54,8 @@ pub(super) fn read(path: &Path) -> Result<Target, Error> {
 
 /// The board that `text` describes; `stem` is its name where it gives none.
 pub(super) fn parse(shown: &str, stem: &str, text: &str) -> Result<Target, Error> {
-    let fields: Map<String, Value> =
-        basic_toml::from_str(text).map_err(|why| Error::input(format!("{shown} is no TOML ({why})")).help("mend the line"))?;
+    let fields: Map<String, Value> = basic_toml::from_str(text)
+        .map_err(|why| Error::input(format!("{shown} is no TOML ({why})")).help("mend the line"))?;
     let file = File { shown, fields: &fields };
     if let Some(unknown) = fields.keys().find(|name| !FIELDS.contains(&name.as_str())) {
         let value = &fields[unknown.as_str()];

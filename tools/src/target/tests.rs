@@ -160,7 +160,11 @@ fn a_wrong_file_is_refused_by_field_and_value() {
             "ram_start = 536870913: is no multiple of 4",
             "0x20000000",
         ),
-        ("chip = \"nrf52840\"\nflash_start = 0.5", "flash_start = 0.5: is no multiple", "first byte"),
+        (
+            "chip = \"nrf52840\"\nflash_start = 0.5",
+            "flash_start = 0.5: is no multiple",
+            "first byte",
+        ),
         (
             "chip = \"nrf52840\"\nram = \"128K\"\nram_start = 0xFFFFFFF0",
             "ram_start = 4294967280: ends 131072 bytes on, beyond 0xFFFFFFFF",

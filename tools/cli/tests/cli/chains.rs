@@ -168,7 +168,10 @@ fn a_swiss_roll_is_trained_measured_converted_and_sampled() {
     let sampled = mote("sample {model} -o {picture} --count 50 --json", &places).json();
     assert_eq!(sampled["steps"], 40);
     // All of its steps where none are asked for, as `sample` takes them.
-    assert_eq!(mote("bench {model} --backends portable --batch 1 --json", &places).json()["steps"], 40);
+    assert_eq!(
+        mote("bench {model} --backends portable --batch 1 --json", &places).json()["steps"],
+        40
+    );
     let digests = |options: &str| {
         let line = format!("sample {{model}} -o {{picture}} --count 3 {options} --json");
         mote(&line, &places).json()["digests"].clone()

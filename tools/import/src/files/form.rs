@@ -74,7 +74,9 @@ fn other_picture(head: &[u8]) -> &'static str {
     match head {
         [0xFF, 0xD8, 0xFF, ..] => "it is no PNG file but a JPEG: save it as PNG",
         [b'G', b'I', b'F', b'8', ..] => "it is no PNG file but a GIF: save it as PNG",
-        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => "it is no PNG file but a WebP: save it as PNG",
+        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => {
+            "it is no PNG file but a WebP: save it as PNG"
+        }
         [b'B', b'M', ..] => "it is no PNG file but a BMP: save it as PNG",
         [b'I', b'I', b'*', 0, ..] | [b'M', b'M', 0, b'*', ..] => "it is no PNG file but a TIFF: save it as PNG",
         _ => "it is no PNG file",
@@ -194,7 +196,10 @@ mod tests {
         let path = dir.path().join("file");
         for form in [Form::SafeTensors, Form::Zip, Form::NumPy, Form::Idx, Form::Png] {
             for (text, expected) in [
-                ("version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 9\n", "git lfs pull"),
+                (
+                    "version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 9\n",
+                    "git lfs pull",
+                ),
                 ("<!DOCTYPE html><html></html>", "web page"),
                 ("<html><body>404</body></html>", "web page"),
             ] {
