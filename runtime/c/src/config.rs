@@ -2,8 +2,8 @@
 
 use mote_runtime::{Clip, Config, Method, Model, PrevRule, Spacing, arena_bytes};
 
-use crate::check::{aligned, input};
-use crate::status::{mote_status, status};
+use crate::check::aligned;
+use crate::status::{Refused, mote_status, status};
 use crate::storage::{ModelPlace, mote_model};
 
 /// DDIM, deterministic or with noise by eta.
@@ -92,7 +92,12 @@ impl mote_config {
         Self {
             seed: config.seed,
             steps: config.steps,
-            sampler: config.method.entry().number.into(),
+            // Of one sampler the number is known, and no table of numbers is linked.
+            sampler: if Method::IS_A_CHOICE {
+                config.method.entry().number.into()
+            } else {
+                MOTE_SAMPLER_DDIM
+            },
             eta_q16: config.eta_q16,
             clip: config.clip as u32,
             clip_range_q24: config.clip_range_q24,
@@ -105,13 +110,29 @@ impl mote_config {
     }
 
     /// The runtime's; `None` where a number is none.
+    #[inline(always)]
     fn choice(&self) -> Option<Config> {
         Some(Config {
             steps: self.steps,
-            spacing: *Spacing::ALL.get(self.spacing as usize)?,
-            prev: *PrevRule::ALL.get(self.previous as usize)?,
+            spacing: match self.spacing {
+                MOTE_SPACING_LEADING => Spacing::Leading,
+                MOTE_SPACING_TRAILING => Spacing::Trailing,
+                MOTE_SPACING_LINSPACE => Spacing::Linspace,
+                MOTE_SPACING_QUADRATIC => Spacing::Quadratic,
+                _ => return None,
+            },
+            prev: match self.previous {
+                MOTE_PREVIOUS_LIST => PrevRule::List,
+                MOTE_PREVIOUS_DIFFUSERS => PrevRule::Diffusers,
+                _ => return None,
+            },
             eta_q16: self.eta_q16,
-            clip: *Clip::ALL.get(self.clip as usize)?,
+            clip: match self.clip {
+                MOTE_CLIP_OFF => Clip::Off,
+                MOTE_CLIP_STOCK => Clip::Stock,
+                MOTE_CLIP_REDERIVED => Clip::Rederived,
+                _ => return None,
+            },
             clip_range_q24: self.clip_range_q24,
             class: match self.class_label {
                 MOTE_NO_CLASS => None,
@@ -132,12 +153,12 @@ impl mote_config {
 ///
 /// # Safety
 /// `config` is readable.
-pub(crate) unsafe fn read(config: *const mote_config) -> Result<Config, mote_status> {
-    // SAFETY: the caller's promise.
-    let [config] = (unsafe { input(config, 1)? }) else {
-        return Err(mote_status::MOTE_NULL);
-    };
-    config.choice().ok_or(mote_status::MOTE_CHOICE)
+#[inline(always)]
+pub(crate) unsafe fn read(config: *const mote_config) -> Result<Config, Refused> {
+    aligned(config)?;
+    // SAFETY: the caller's promise; the pointer was checked.
+    let config = unsafe { &*config };
+    config.choice().ok_or(mote_status::MOTE_CHOICE.into())
 }
 
 /// Fills in what the checkpoint was saved with: its spacing and clipping, deterministic DDIM or the sampler of its noise levels, seed 0, no
@@ -153,7 +174,7 @@ pub unsafe extern "C" fn mote_config_init(
 ) -> mote_status {
     // SAFETY: the caller's promise; the pointer was checked.
     status(aligned(config).and_then(|()| unsafe {
-        let header = ModelPlace::new(model)?.open()?.header();
+        let header = ModelPlace::opened(model)?.header();
         let planned = header.schedule.plan().filter(|_| steps == 0);
         let steps = planned.map_or(steps, |plan| plan.steps);
         config.write(mote_config::of(&Config::of(header, steps)));
@@ -188,7 +209,7 @@ pub(crate) unsafe fn measure(
 ) -> mote_status {
     // SAFETY: the caller's promise; the pointer was checked.
     status(aligned(bytes).and_then(|()| unsafe {
-        bytes.write(size(ModelPlace::new(model)?.open()?, &read(config)?));
+        bytes.write(size(ModelPlace::opened(model)?, &read(config)?));
         Ok(())
     }))
 }

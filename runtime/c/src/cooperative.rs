@@ -7,7 +7,7 @@ use mote_runtime::{Pending, Sampler};
 use crate::cell::Cell;
 use crate::check::{aligned, aligned_or_null};
 use crate::run::{mote_step_info, tell};
-use crate::status::{mote_status, status};
+use crate::status::{Refused, mote_status, status, told_by};
 use crate::storage::{ModelPlace, RunPlace, mote_model, mote_run};
 
 /// Words of 8 bytes of a [`mote_pending`]. Feature `cooperative`, as all with pieces of steps.
@@ -33,10 +33,10 @@ const _: () = assert!(align_of::<PendingCell>() <= align_of::<mote_pending>());
 ///
 /// # Safety
 /// `pending` was written by `mote_begin_step` or is zeros, and nobody else's.
-unsafe fn begun<'p>(pending: *mut mote_pending) -> Result<&'p mut Pending<'static>, mote_status> {
+unsafe fn begun<'p>(pending: *mut mote_pending) -> Result<&'p mut Pending<'static>, Refused> {
     aligned(pending)?;
     // SAFETY: the caller's promise; the pointer was checked.
-    unsafe { PendingCell::get(pending.cast(), BEGUN) }.ok_or(mote_status::MOTE_NOT_STARTED)
+    unsafe { PendingCell::get(pending.cast(), BEGUN) }.ok_or(mote_status::MOTE_NOT_STARTED.into())
 }
 
 /// Begins the next step. `MOTE_FINISHED` where there is none. From here to `mote_finish_step` nothing but `mote_run_operators` is called
@@ -47,7 +47,7 @@ unsafe fn begun<'p>(pending: *mut mote_pending) -> Result<&'p mut Pending<'stati
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mote_begin_step(run: *mut mote_run, pending: *mut mote_pending) -> mote_status {
     // SAFETY: the caller's promise; the pointer was checked.
-    let result = RunPlace::new(run).and_then(|place| unsafe {
+    let result = unsafe { RunPlace::ready(run) }.and_then(|place| unsafe {
         aligned(pending)?;
         let cell: *mut PendingCell = pending.cast();
         PendingCell::clear(cell);
@@ -57,7 +57,7 @@ pub unsafe extern "C" fn mote_begin_step(run: *mut mote_run, pending: *mut mote_
         PendingCell::put(cell, BEGUN, step);
         Ok(mote_status::MOTE_OK)
     });
-    result.unwrap_or_else(|status| status)
+    result.unwrap_or_else(told_by)
 }
 
 /// Has convolutions of the step that was begun run in pieces, none longer than one of `parts` of a network call as far as rows of output are not: each
@@ -72,8 +72,8 @@ pub unsafe extern "C" fn mote_split_step(
     parts: u32,
 ) -> mote_status {
     // SAFETY: the caller's promise.
-    status(ModelPlace::new(model).and_then(|place| unsafe {
-        let macs = place.open()?.header().macs / u64::from(parts.max(1));
+    status(unsafe { ModelPlace::opened(model) }.and_then(|model| unsafe {
+        let macs = model.header().macs / u64::from(parts.max(1));
         let step = begun(pending)?;
         *step = step.split(u32::try_from(macs).unwrap_or(u32::MAX));
         Ok(())
@@ -92,7 +92,7 @@ pub unsafe extern "C" fn mote_run_operators(
     done: *mut u8,
 ) -> mote_status {
     // SAFETY: the caller's promise; the pointer was checked.
-    status(RunPlace::new(run).and_then(|place| unsafe {
+    status(unsafe { RunPlace::ready(run) }.and_then(|place| unsafe {
         aligned(done)?;
         let step = begun(pending)?;
         done.write(place.with(|run| run.run_operators(step, count))?.into());
@@ -111,7 +111,7 @@ pub unsafe extern "C" fn mote_finish_step(
     step: *mut mote_step_info,
 ) -> mote_status {
     // SAFETY: the caller's promise; the pointers were checked.
-    status(RunPlace::new(run).and_then(|place| unsafe {
+    status(unsafe { RunPlace::ready(run) }.and_then(|place| unsafe {
         aligned_or_null(step)?;
         let pending_step = *begun(pending)?;
         let done = place.with(|run: &mut Sampler<'_, '_>| run.finish_step(pending_step))?;

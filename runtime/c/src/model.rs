@@ -5,7 +5,7 @@ use core::ffi::c_void;
 use mote_runtime::Model;
 
 use crate::check::{aligned, input};
-use crate::status::{mote_status, status};
+use crate::status::{Refused, mote_status, status};
 use crate::storage::{ModelPlace, mote_model};
 
 /// Facts of a model.
@@ -76,10 +76,13 @@ unsafe fn open(
     file: *const c_void,
     bytes: usize,
     parse: impl FnOnce(&'static [u8]) -> Result<Model<'static>, mote_runtime::ParseError>,
-) -> Result<(), mote_status> {
+) -> Result<(), Refused> {
     let place = ModelPlace::new(model)?;
     // SAFETY: the caller's promise.
-    unsafe { place.set(parse(Model::in_slot(input(file.cast(), bytes)?))) }
+    unsafe {
+        let slot = input(file.cast(), bytes)?;
+        place.set(|| parse(Model::in_slot(slot)))
+    }
 }
 
 /// Facts of an open model.
@@ -90,7 +93,7 @@ unsafe fn open(
 pub unsafe extern "C" fn mote_model_facts(model: *const mote_model, info: *mut mote_model_info) -> mote_status {
     // SAFETY: the caller's promise; the pointer was checked.
     status(aligned(info).and_then(|()| unsafe {
-        info.write(facts(ModelPlace::new(model)?.open()?));
+        info.write(facts(ModelPlace::opened(model)?));
         Ok(())
     }))
 }

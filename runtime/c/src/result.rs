@@ -13,9 +13,9 @@ use crate::storage::{RunPlace, mote_run};
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mote_image(run: *const mote_run, pixels: *mut u8, count: usize) -> mote_status {
     // SAFETY: the caller's promise.
-    status(RunPlace::new(run).and_then(|place| unsafe {
+    status(unsafe { RunPlace::ready(run) }.and_then(|place| unsafe {
         let pixels = output(pixels, count)?;
-        Ok(place.get()?.image(pixels)?)
+        Ok(place.get().image(pixels)?)
     }))
 }
 
@@ -26,10 +26,10 @@ pub unsafe extern "C" fn mote_image(run: *const mote_run, pixels: *mut u8, count
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mote_state(run: *const mote_run, state: *mut *const i32, elements: *mut usize) -> mote_status {
     // SAFETY: the caller's promise; the pointers were checked.
-    status(RunPlace::new(run).and_then(|place| unsafe {
+    status(unsafe { RunPlace::ready(run) }.and_then(|place| unsafe {
         aligned(state)?;
         aligned(elements)?;
-        let x = place.get()?.state();
+        let x = place.get().state();
         state.write(x.as_ptr());
         elements.write(x.len());
         Ok(())
@@ -43,9 +43,9 @@ pub unsafe extern "C" fn mote_state(run: *const mote_run, state: *mut *const i32
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mote_digest(run: *const mote_run, digest: *mut u64) -> mote_status {
     // SAFETY: the caller's promise; the pointer was checked.
-    status(RunPlace::new(run).and_then(|place| unsafe {
+    status(unsafe { RunPlace::ready(run) }.and_then(|place| unsafe {
         aligned(digest)?;
-        digest.write(place.get()?.digest());
+        digest.write(place.get().digest());
         Ok(())
     }))
 }
@@ -57,9 +57,9 @@ pub unsafe extern "C" fn mote_digest(run: *const mote_run, digest: *mut u64) -> 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mote_steps_done(run: *const mote_run, steps: *mut u32) -> mote_status {
     // SAFETY: the caller's promise; the pointer was checked.
-    status(RunPlace::new(run).and_then(|place| unsafe {
+    status(unsafe { RunPlace::ready(run) }.and_then(|place| unsafe {
         aligned(steps)?;
-        steps.write(place.get()?.index());
+        steps.write(place.get().index());
         Ok(())
     }))
 }

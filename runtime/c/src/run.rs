@@ -1,14 +1,14 @@
 //! Beginning a run, and its steps.
 
 use core::ffi::c_void;
-use core::mem::size_of;
+use core::mem::{MaybeUninit, size_of};
 
-use mote_runtime::{Arena, Config, Model, RunError, Sampler, Start, Step};
+use mote_runtime::{Arena, Model, Sampler, Start, Step};
 
 use crate::check::{aligned_or_null, apart, input, output};
 use crate::config::{mote_config, read};
-use crate::status::{mote_status, status};
-use crate::storage::{ModelPlace, RunPlace, mote_model, mote_run};
+use crate::status::{Refused, mote_status, status, told_by};
+use crate::storage::{Made, ModelPlace, RunPlace, mote_model, mote_run};
 
 /// A finished step.
 #[repr(C)]
@@ -40,15 +40,7 @@ pub unsafe extern "C" fn mote_start(
     config: *const mote_config,
 ) -> mote_status {
     // SAFETY: the caller's promise.
-    unsafe {
-        status(start(
-            run,
-            model,
-            (arena, arena_bytes),
-            config,
-            |model, arena, config| Sampler::new(model, arena, config, &Start::Seed),
-        ))
-    }
+    unsafe { status(start(run, model, (arena, arena_bytes), config, || Start::Seed)) }
 }
 
 /// Begins a run from a given x_T of `elements` elements: Q24, (row, col, channel).
@@ -66,11 +58,10 @@ pub unsafe extern "C" fn mote_start_noise(
     elements: usize,
 ) -> mote_status {
     // SAFETY: the caller's promise.
-    status(unsafe { input(noise, elements) }.and_then(|noise| unsafe {
-        start(run, model, (arena, arena_bytes), config, |model, arena, config| {
-            Sampler::new(model, arena, config, &Start::Noise(noise))
-        })
-    }))
+    status(
+        unsafe { input(noise, elements) }
+            .and_then(|noise| unsafe { start(run, model, (arena, arena_bytes), config, || Start::Noise(noise)) }),
+    )
 }
 
 /// Begins a run from a clean image (Q24, (row, col, channel); `mote_pixels_to_q24` makes it of pixels), which is noised to where
@@ -91,12 +82,9 @@ pub unsafe extern "C" fn mote_start_image(
 ) -> mote_status {
     // SAFETY: the caller's promise.
     status(unsafe { input(image, elements) }.and_then(|image_q24| unsafe {
-        start(run, model, (arena, arena_bytes), config, |model, arena, config| {
-            let from = Start::Image {
-                image_q24,
-                strength_q16,
-            };
-            Sampler::new(model, arena, config, &from)
+        start(run, model, (arena, arena_bytes), config, || Start::Image {
+            image_q24,
+            strength_q16,
         })
     }))
 }
@@ -117,64 +105,75 @@ pub unsafe extern "C" fn mote_start_between(
 ) -> mote_status {
     // SAFETY: the caller's promise.
     unsafe {
-        status(start(
-            run,
-            model,
-            (arena, arena_bytes),
-            config,
-            |model, arena, config| Sampler::new(model, arena, config, &Start::Between { second, part_q16 }),
-        ))
+        status(start(run, model, (arena, arena_bytes), config, || Start::Between {
+            second,
+            part_q16,
+        }))
     }
 }
 
-/// Each caller's `make` has a start of its own, so that what none starts from is not linked.
+/// Inlined with each caller's own way to begin, so that what none begins from is not linked.
 ///
 /// # Safety
 /// As of [`mote_start`].
 #[inline(always)]
-unsafe fn start(
+unsafe fn start<'s>(
     run: *mut mote_run,
     model: *const mote_model,
     arena: (*mut c_void, usize),
     config: *const mote_config,
-    make: impl FnOnce(
-        &'static Model<'static>,
-        &'static mut Arena<'static>,
-        &Config,
-    ) -> Result<Sampler<'static, 'static>, RunError>,
-) -> Result<(), mote_status> {
+    from: impl FnOnce() -> Start<'s>,
+) -> Result<(), Refused> {
     // SAFETY: the caller's promise.
     unsafe {
-        let config: Config = read(config)?;
-        begin(run, model, arena, |model, arena| make(model, arena, &config))
+        // Borrowed, not moved: a copy would take code and stack.
+        let config = &read(config);
+        let config = config.as_ref().map_err(|refused| *refused)?;
+        let mut lent = lend(run, model, arena)?;
+        let arena = &mut *(&raw mut lent.arena);
+        let made = Sampler::new_at(lent.made, lent.model, arena, config, &from());
+        lent.place.begun(made)
     }
 }
 
-/// Lets `make` make a run in checked memory.
+/// Checked memory in which a run is made. The `Arena` itself is only looked through: a run holds what it borrows of the bytes.
+pub(crate) struct Lent {
+    pub place: RunPlace,
+    pub made: &'static mut MaybeUninit<Made>,
+    pub model: &'static Model<'static>,
+    pub arena: Arena<'static>,
+}
+
+/// Takes the memory, for as long as the caller says. The run is busy until it is [`begun`](RunPlace::begun).
 ///
 /// # Safety
 /// As of [`mote_start`].
 #[inline(always)]
-pub(crate) unsafe fn begin(
+pub(crate) unsafe fn lend(
     run: *mut mote_run,
     model: *const mote_model,
     (arena, arena_bytes): (*mut c_void, usize),
-    make: impl FnOnce(&'static Model<'static>, &'static mut Arena<'static>) -> Result<Sampler<'static, 'static>, RunError>,
-) -> Result<(), mote_status> {
+) -> Result<Lent, Refused> {
     let place = RunPlace::new(run)?;
-    // SAFETY: the caller's promise. The arena's bytes are lent for as long as the caller says. The `Arena` itself is only looked
-    // through: a run holds what it borrows of the bytes.
+    // SAFETY: the caller's promise.
     unsafe {
         let model_storage = (model as usize, size_of::<mote_model>());
-        let from = ModelPlace::new(model)?;
-        let model = from.open()?;
+        let from = ModelPlace::of(model);
+        let model = ModelPlace::opened(model)?;
         let bytes: &'static mut [u8] = output(arena.cast(), arena_bytes)?;
-        let lent = (bytes.as_ptr() as usize, bytes.len());
-        apart(lent, model_storage)?;
-        apart(lent, (run as usize, size_of::<mote_run>()))?;
-        place.begin(from, || {
-            let mut arena = Arena::new(bytes)?;
-            make(model, &mut *(&raw mut arena))
+        let memory = (bytes.as_ptr() as usize, bytes.len());
+        apart(memory, model_storage)?;
+        apart(memory, (run as usize, size_of::<mote_run>()))?;
+        let made = place.begin(from)?;
+        let arena = match Arena::new(bytes) {
+            Ok(arena) => arena,
+            Err(error) => return Err(place.refuse(made, error)),
+        };
+        Ok(Lent {
+            place,
+            made,
+            model,
+            arena,
         })
     }
 }
@@ -189,7 +188,7 @@ pub(crate) unsafe fn begin(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mote_inpaint(run: *mut mote_run, image: *const i32, elements: usize) -> mote_status {
     // SAFETY: the caller's promise.
-    status(RunPlace::new(run).and_then(|place| unsafe {
+    status(unsafe { RunPlace::ready(run) }.and_then(|place| unsafe {
         let image: &'static [i32] = input(image, elements)?;
         place.with(|run| run.inpaint(image))
     }))
@@ -211,7 +210,7 @@ pub unsafe extern "C" fn mote_posterior(
     noise: u32,
 ) -> mote_status {
     // SAFETY: the caller's promise.
-    status(RunPlace::new(run).and_then(|place| unsafe {
+    status(unsafe { RunPlace::ready(run) }.and_then(|place| unsafe {
         let seen: &'static [i32] = input(seen, elements)?;
         place.with(|run| run.posterior(seen, noise))
     }))
@@ -227,7 +226,7 @@ pub unsafe extern "C" fn mote_posterior(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mote_condition(run: *mut mote_run, vector: *const i32, count: usize) -> mote_status {
     // SAFETY: the caller's promise.
-    status(RunPlace::new(run).and_then(|place| unsafe {
+    status(unsafe { RunPlace::ready(run) }.and_then(|place| unsafe {
         let vector: &'static [i32] = input(vector, count)?;
         place.with(|run| run.condition(vector))
     }))
@@ -272,9 +271,9 @@ pub(crate) unsafe fn told(done: Option<Step>, step: *mut mote_step_info) -> mote
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mote_step(run: *mut mote_run, step: *mut mote_step_info) -> mote_status {
     // SAFETY: the caller's promise; the pointer was checked.
-    let result = RunPlace::new(run).and_then(|place| unsafe {
+    let result = unsafe { RunPlace::ready(run) }.and_then(|place| unsafe {
         aligned_or_null(step)?;
         Ok(told(place.with(Sampler::step)?, step))
     });
-    result.unwrap_or_else(|status| status)
+    result.unwrap_or_else(told_by)
 }

@@ -6,7 +6,7 @@ use mote_runtime::Sampler;
 
 use crate::check::{aligned, input, output};
 use crate::config::{measure, mote_config};
-use crate::run::begin;
+use crate::run::lend;
 use crate::status::{mote_status, status};
 use crate::storage::{RunPlace, mote_model, mote_run};
 
@@ -36,10 +36,10 @@ pub unsafe extern "C" fn mote_save(
     written: *mut usize,
 ) -> mote_status {
     // SAFETY: the caller's promise; the pointer was checked.
-    status(RunPlace::new(run).and_then(|place| unsafe {
+    status(unsafe { RunPlace::ready(run) }.and_then(|place| unsafe {
         aligned(written)?;
         let to = output(to.cast(), room)?;
-        written.write(place.get()?.snapshot(to)?);
+        written.write(place.get().snapshot(to)?);
         Ok(())
     }))
 }
@@ -61,8 +61,9 @@ pub unsafe extern "C" fn mote_resume(
 ) -> mote_status {
     // SAFETY: the caller's promise.
     status(unsafe { input::<u8>(from.cast(), bytes) }.and_then(|from| unsafe {
-        begin(run, model, (arena, arena_bytes), |model, arena| {
-            Sampler::resume_slot(model, arena, from)
-        })
+        let mut lent = lend(run, model, (arena, arena_bytes))?;
+        let arena = &mut *(&raw mut lent.arena);
+        let made = lent.made.write(Sampler::resume_slot(lent.model, arena, from));
+        lent.place.begun(made)
     }))
 }

@@ -1,6 +1,7 @@
 //! Numbers of everything that can be wrong. A number never changes its meaning; new ones are appended to their hundred.
 
 use core::ffi::c_char;
+use core::num::NonZero;
 
 use mote_runtime::{Fault, ParseError, RunError};
 
@@ -170,139 +171,185 @@ pub enum mote_status {
 
 use mote_status::*;
 
+/// A status that is no success. A result without a value is then the number that C gets, 0 of `Ok`: nothing is translated at a function's end.
+#[derive(Clone, Copy)]
+pub(crate) struct Refused(NonZero<i32>);
+
+/// In place of a 0, which no status that is an error has.
+const NEVER: NonZero<i32> = match NonZero::new(MOTE_MEMORY as i32) {
+    Some(number) => number,
+    None => panic!("it is 423"),
+};
+
+impl From<mote_status> for Refused {
+    #[inline(always)]
+    fn from(status: mote_status) -> Self {
+        Self(NonZero::new(status as i32).unwrap_or(NEVER))
+    }
+}
+
 /// The status of a result without a value.
-pub(crate) fn status<T>(result: Result<T, mote_status>) -> mote_status {
+#[inline(always)]
+pub(crate) fn status(result: Result<(), Refused>) -> mote_status {
     match result {
-        Ok(_) => MOTE_OK,
-        Err(status) => status,
+        Ok(()) => MOTE_OK,
+        Err(refused) => told_by(refused),
+    }
+}
+
+/// The status that was refused with.
+#[inline(always)]
+pub(crate) fn told_by(Refused(number): Refused) -> mote_status {
+    // SAFETY: each `Refused` was made of a status, or of its hundred and its place.
+    unsafe { core::mem::transmute::<i32, mote_status>(number.get()) }
+}
+
+/// A status' place in its hundred. Errors are given their places, not their numbers: where these go up as the variants do, the compiler needs
+/// no table, and elsewhere one of bytes.
+#[inline(always)]
+const fn place(status: mote_status) -> u8 {
+    (status as i32 % 100) as u8
+}
+
+/// The status at a place of a hundred.
+#[inline(always)]
+fn numbered(hundred: i32, place: u8) -> Refused {
+    Refused(NonZero::new(hundred + i32::from(place)).unwrap_or(NEVER))
+}
+
+impl From<&RunError> for Refused {
+    #[inline(always)]
+    fn from(error: &RunError) -> Self {
+        numbered(400, place_in_run(error))
+    }
+}
+
+/// The place of a run's error. Not inlined: a table of sums would be one of words.
+#[inline(never)]
+fn place_in_run(error: &RunError) -> u8 {
+    match error {
+        RunError::ArenaTooSmall { .. } => place(MOTE_ARENA_TOO_SMALL),
+        RunError::ArenaMisaligned(_) => place(MOTE_ARENA_MISALIGNED),
+        RunError::Steps { .. } => place(MOTE_STEPS),
+        RunError::StepsOffset { .. } => place(MOTE_STEPS_OFFSET),
+        RunError::ChainSampler => place(MOTE_CHAIN_SAMPLER),
+        RunError::ChainSteps { .. } => place(MOTE_CHAIN_STEPS),
+        RunError::Class { .. } => place(MOTE_CLASS),
+        RunError::ClassMissing => place(MOTE_CLASS_MISSING),
+        RunError::GuidanceUnsupported => place(MOTE_GUIDANCE_UNSUPPORTED),
+        RunError::Eta(_) => place(MOTE_ETA),
+        RunError::EtaElsewhere => place(MOTE_ETA_ELSEWHERE),
+        RunError::Levels => place(MOTE_LEVELS),
+        RunError::NotBuilt(_) => place(MOTE_RUN_NOT_BUILT),
+        RunError::ClipRange => place(MOTE_CLIP_RANGE),
+        RunError::Strength(_) => place(MOTE_STRENGTH),
+        RunError::Part(_) => place(MOTE_PART),
+        RunError::ZeroSnr => place(MOTE_ZERO_SNR),
+        RunError::Planned { .. } => place(MOTE_PLANNED),
+        RunError::PlannedStart => place(MOTE_PLANNED_START),
+        RunError::Length { .. } => place(MOTE_LENGTH),
+        RunError::Snapshot => place(MOTE_SNAPSHOT),
+        RunError::SnapshotVersion => place(MOTE_SNAPSHOT_VERSION),
+        RunError::KnownImage => place(MOTE_KNOWN_IMAGE),
+        RunError::StepBegun => place(MOTE_STEP_BEGUN),
+        RunError::Memory { .. } => place(MOTE_MEMORY),
+        #[cfg(feature = "condition")]
+        RunError::Condition { .. } => place(MOTE_CONDITION),
+        #[cfg(feature = "condition")]
+        RunError::ConditionChanged => place(MOTE_CONDITION_CHANGED),
+        #[cfg(feature = "decoder")]
+        RunError::Decoder => place(MOTE_DECODER),
+        #[cfg(feature = "decoder")]
+        RunError::NoDecoder => place(MOTE_NO_DECODER),
+        #[cfg(feature = "learned-variance")]
+        RunError::NoVariances => place(MOTE_NO_VARIANCES),
+        #[cfg(feature = "posterior")]
+        RunError::NoChain => place(MOTE_NO_CHAIN),
+        #[cfg(feature = "posterior")]
+        RunError::KnownNoise(_) => place(MOTE_KNOWN_NOISE),
+        #[cfg(feature = "streamed")]
+        RunError::Apart => place(MOTE_APART),
+        #[cfg(feature = "streamed")]
+        RunError::Unread { .. } => place(MOTE_UNREAD),
+        #[cfg(feature = "streamed")]
+        RunError::OtherWeights => place(MOTE_OTHER_WEIGHTS),
+        // Of a part that this build has not asked for, and another crate of its workspace has.
+        #[cfg(not(all(
+            feature = "condition",
+            feature = "decoder",
+            feature = "learned-variance",
+            feature = "posterior",
+            feature = "streamed"
+        )))]
+        #[allow(unreachable_patterns)]
+        _ => place(MOTE_RUN_NOT_BUILT),
+    }
+}
+
+impl From<RunError> for Refused {
+    #[inline(always)]
+    fn from(error: RunError) -> Self {
+        Self::from(&error)
     }
 }
 
 impl From<RunError> for mote_status {
     fn from(error: RunError) -> Self {
-        match error {
-            RunError::ArenaTooSmall { .. } => MOTE_ARENA_TOO_SMALL,
-            RunError::ArenaMisaligned(_) => MOTE_ARENA_MISALIGNED,
-            RunError::Steps { .. } => MOTE_STEPS,
-            RunError::StepsOffset { .. } => MOTE_STEPS_OFFSET,
-            RunError::ChainSampler => MOTE_CHAIN_SAMPLER,
-            RunError::ChainSteps { .. } => MOTE_CHAIN_STEPS,
-            RunError::Class { .. } => MOTE_CLASS,
-            RunError::ClassMissing => MOTE_CLASS_MISSING,
-            RunError::GuidanceUnsupported => MOTE_GUIDANCE_UNSUPPORTED,
-            RunError::Eta(_) => MOTE_ETA,
-            RunError::EtaElsewhere => MOTE_ETA_ELSEWHERE,
-            RunError::Levels => MOTE_LEVELS,
-            RunError::NotBuilt(_) => MOTE_RUN_NOT_BUILT,
-            RunError::ClipRange => MOTE_CLIP_RANGE,
-            RunError::Strength(_) => MOTE_STRENGTH,
-            RunError::Part(_) => MOTE_PART,
-            RunError::ZeroSnr => MOTE_ZERO_SNR,
-            RunError::Planned { .. } => MOTE_PLANNED,
-            RunError::PlannedStart => MOTE_PLANNED_START,
-            RunError::Length { .. } => MOTE_LENGTH,
-            RunError::Snapshot => MOTE_SNAPSHOT,
-            RunError::SnapshotVersion => MOTE_SNAPSHOT_VERSION,
-            RunError::KnownImage => MOTE_KNOWN_IMAGE,
-            RunError::StepBegun => MOTE_STEP_BEGUN,
-            RunError::Memory { .. } => MOTE_MEMORY,
-            #[cfg(feature = "condition")]
-            RunError::Condition { .. } => MOTE_CONDITION,
-            #[cfg(feature = "condition")]
-            RunError::ConditionChanged => MOTE_CONDITION_CHANGED,
-            #[cfg(feature = "decoder")]
-            RunError::Decoder => MOTE_DECODER,
-            #[cfg(feature = "decoder")]
-            RunError::NoDecoder => MOTE_NO_DECODER,
-            #[cfg(feature = "learned-variance")]
-            RunError::NoVariances => MOTE_NO_VARIANCES,
-            #[cfg(feature = "posterior")]
-            RunError::NoChain => MOTE_NO_CHAIN,
-            #[cfg(feature = "posterior")]
-            RunError::KnownNoise(_) => MOTE_KNOWN_NOISE,
-            #[cfg(feature = "streamed")]
-            RunError::Apart => MOTE_APART,
-            #[cfg(feature = "streamed")]
-            RunError::Unread { .. } => MOTE_UNREAD,
-            #[cfg(feature = "streamed")]
-            RunError::OtherWeights => MOTE_OTHER_WEIGHTS,
-            // Of a part that this build has not asked for, and another crate of its workspace has.
-            #[cfg(not(all(
-                feature = "condition",
-                feature = "decoder",
-                feature = "learned-variance",
-                feature = "posterior",
-                feature = "streamed"
-            )))]
-            #[allow(unreachable_patterns)]
-            _ => MOTE_RUN_NOT_BUILT,
-        }
+        told_by(Refused::from(&error))
     }
 }
 
 impl From<ParseError> for mote_status {
     fn from(error: ParseError) -> Self {
-        match error {
-            ParseError::Misaligned(_) => MOTE_MODEL_MISALIGNED,
-            ParseError::Length { .. } => MOTE_MODEL_LENGTH,
-            ParseError::NotAModel => MOTE_NOT_A_MODEL,
-            ParseError::FormatVersion { .. } => MOTE_FORMAT_VERSION,
-            ParseError::NumericVersion { .. } => MOTE_NUMERIC_VERSION,
-            ParseError::Checksum(_) => MOTE_CHECKSUM,
-            ParseError::SectionTable(_) => MOTE_SECTION_TABLE,
-            ParseError::Section(_) => MOTE_SECTION,
-            ParseError::Tensors { .. } => MOTE_TENSORS,
-            ParseError::Header(_) => MOTE_HEADER,
-            ParseError::NotBuilt(_) => MOTE_MODEL_NOT_BUILT,
-            ParseError::Tensor { fault, .. } => of_tensor(fault),
-            ParseError::Op { fault, .. } => of_op(fault),
+        told_by(Refused::from(&error))
+    }
+}
+
+impl From<&ParseError> for Refused {
+    fn from(error: &ParseError) -> Self {
+        let at = match error {
+            ParseError::Misaligned(_) => place(MOTE_MODEL_MISALIGNED),
+            ParseError::Length { .. } => place(MOTE_MODEL_LENGTH),
+            ParseError::NotAModel => place(MOTE_NOT_A_MODEL),
+            ParseError::FormatVersion { .. } => place(MOTE_FORMAT_VERSION),
+            ParseError::NumericVersion { .. } => place(MOTE_NUMERIC_VERSION),
+            ParseError::Checksum(_) => place(MOTE_CHECKSUM),
+            ParseError::SectionTable(_) => place(MOTE_SECTION_TABLE),
+            ParseError::Section(_) => place(MOTE_SECTION),
+            ParseError::Tensors { .. } => place(MOTE_TENSORS),
+            ParseError::Header(_) => place(MOTE_HEADER),
+            ParseError::NotBuilt(_) => place(MOTE_MODEL_NOT_BUILT),
+            ParseError::Tensor { fault, .. } => return numbered(200, place_of(fault)),
+            ParseError::Op { fault, .. } => return numbered(300, place_of(fault)),
             #[cfg(feature = "streamed")]
-            ParseError::Apart => MOTE_MODEL_APART,
-            // As below.
+            ParseError::Apart => place(MOTE_MODEL_APART),
+            // As above.
             #[cfg(not(feature = "streamed"))]
             #[allow(unreachable_patterns)]
-            _ => MOTE_MODEL_NOT_BUILT,
-        }
+            _ => place(MOTE_MODEL_NOT_BUILT),
+        };
+        numbered(100, at)
     }
 }
 
-fn of_tensor(fault: Fault) -> mote_status {
+/// The place of a fault, in the hundred of tensors as in that of operators.
+fn place_of(fault: &Fault) -> u8 {
     match fault {
-        Fault::Decode => MOTE_TENSOR_DECODE,
-        Fault::UnknownTensor(_) => MOTE_TENSOR_UNKNOWN_TENSOR,
-        Fault::Shape { .. } => MOTE_TENSOR_SHAPE,
-        Fault::Dtype => MOTE_TENSOR_DTYPE,
-        Fault::ZeroPoint => MOTE_TENSOR_ZERO_POINT,
-        Fault::Lifetime(_) => MOTE_TENSOR_LIFETIME,
-        Fault::Overlap(_) => MOTE_TENSOR_OVERLAP,
-        Fault::OutOfBounds { .. } => MOTE_TENSOR_OUT_OF_BOUNDS,
-        Fault::Alignment(_) => MOTE_TENSOR_ALIGNMENT,
-        Fault::Parameter => MOTE_TENSOR_PARAMETER,
-        Fault::Requant => MOTE_TENSOR_REQUANT,
-        Fault::Accumulator(_) => MOTE_TENSOR_ACCUMULATOR,
-        Fault::NotFinite(_) => MOTE_TENSOR_NOT_FINITE,
-        Fault::Padding(_) => MOTE_TENSOR_PADDING,
-        Fault::NotBuilt(_) => MOTE_TENSOR_NOT_BUILT,
-    }
-}
-
-fn of_op(fault: Fault) -> mote_status {
-    match fault {
-        Fault::Decode => MOTE_OP_DECODE,
-        Fault::UnknownTensor(_) => MOTE_OP_UNKNOWN_TENSOR,
-        Fault::Shape { .. } => MOTE_OP_SHAPE,
-        Fault::Dtype => MOTE_OP_DTYPE,
-        Fault::ZeroPoint => MOTE_OP_ZERO_POINT,
-        Fault::Lifetime(_) => MOTE_OP_LIFETIME,
-        Fault::Overlap(_) => MOTE_OP_OVERLAP,
-        Fault::OutOfBounds { .. } => MOTE_OP_OUT_OF_BOUNDS,
-        Fault::Alignment(_) => MOTE_OP_ALIGNMENT,
-        Fault::Parameter => MOTE_OP_PARAMETER,
-        Fault::Requant => MOTE_OP_REQUANT,
-        Fault::Accumulator(_) => MOTE_OP_ACCUMULATOR,
-        Fault::NotFinite(_) => MOTE_OP_NOT_FINITE,
-        Fault::Padding(_) => MOTE_OP_PADDING,
-        Fault::NotBuilt(_) => MOTE_OP_NOT_BUILT,
+        Fault::Decode => place(MOTE_TENSOR_DECODE),
+        Fault::UnknownTensor(_) => place(MOTE_TENSOR_UNKNOWN_TENSOR),
+        Fault::Shape { .. } => place(MOTE_TENSOR_SHAPE),
+        Fault::Dtype => place(MOTE_TENSOR_DTYPE),
+        Fault::ZeroPoint => place(MOTE_TENSOR_ZERO_POINT),
+        Fault::Lifetime(_) => place(MOTE_TENSOR_LIFETIME),
+        Fault::Overlap(_) => place(MOTE_TENSOR_OVERLAP),
+        Fault::OutOfBounds { .. } => place(MOTE_TENSOR_OUT_OF_BOUNDS),
+        Fault::Alignment(_) => place(MOTE_TENSOR_ALIGNMENT),
+        Fault::Parameter => place(MOTE_TENSOR_PARAMETER),
+        Fault::Requant => place(MOTE_TENSOR_REQUANT),
+        Fault::Accumulator(_) => place(MOTE_TENSOR_ACCUMULATOR),
+        Fault::NotFinite(_) => place(MOTE_TENSOR_NOT_FINITE),
+        Fault::Padding(_) => place(MOTE_TENSOR_PADDING),
+        Fault::NotBuilt(_) => place(MOTE_TENSOR_NOT_BUILT),
     }
 }
 

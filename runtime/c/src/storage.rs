@@ -3,12 +3,12 @@
 //! A tag tells storage in use from storage that was never begun, was copied or moved, or is in use by an interrupted call. It
 //! is made of the storage's address.
 
-use core::mem::{align_of, size_of};
+use core::mem::{MaybeUninit, align_of, size_of};
 
 use mote_runtime::{Model, ParseError, RunError, Sampler};
 
 use crate::check::aligned;
-use crate::status::mote_status;
+use crate::status::{Refused, mote_status};
 
 /// Words of 8 bytes of a [`mote_model`].
 #[allow(clippy::manual_bits, reason = "eight pointers, not the bits of one")]
@@ -32,19 +32,15 @@ pub struct mote_run {
     pub opaque: [u64; MOTE_RUN_WORDS],
 }
 
-/// What a [`mote_model`] holds.
+/// What a [`mote_model`] holds. The result is made where it stays: a copy of it would take code.
 #[repr(C)]
 pub struct ModelCell {
     tag: u32,
-    content: ModelContent,
+    parsed: MaybeUninit<Result<Model<'static>, ParseError>>,
 }
 
-#[repr(C)]
-union ModelContent {
-    open: Model<'static>,
-    /// Why it is not open.
-    refused: ParseError,
-}
+/// A run, or why there is none.
+pub type Made = Result<Sampler<'static, 'static>, RunError>;
 
 /// What a [`mote_run`] holds.
 #[repr(C)]
@@ -54,7 +50,8 @@ pub struct RunCell {
     error: Option<RunError>,
     /// The storage of its model, which must still be open.
     model: ModelPlace,
-    sampler: core::mem::MaybeUninit<Sampler<'static, 'static>>,
+    /// Made where it stays.
+    sampler: MaybeUninit<Made>,
 }
 
 const _: () = assert!(size_of::<ModelCell>() <= size_of::<mote_model>());
@@ -81,24 +78,32 @@ pub struct ModelPlace(*mut ModelCell);
 impl ModelPlace {
     /// # Errors
     /// Null, or not aligned.
-    pub fn new(model: *const mote_model) -> Result<Self, mote_status> {
+    pub fn new(model: *const mote_model) -> Result<Self, Refused> {
         aligned(model)?;
-        Ok(Self(model.cast_mut().cast()))
+        Ok(Self::of(model))
     }
 
+    /// A place that is not checked yet.
+    pub fn of(model: *const mote_model) -> Self {
+        Self(model.cast_mut().cast())
+    }
+
+    /// Puts there what `parse` gives.
+    ///
     /// # Safety
     /// The storage is the library's to write.
-    pub unsafe fn set(self, parsed: Result<Model<'static>, ParseError>) -> Result<(), mote_status> {
-        let (state, content, result) = match parsed {
-            Ok(open) => (OPEN, ModelContent { open }, Ok(())),
-            Err(refused) => (REFUSED, ModelContent { refused }, Err(refused.into())),
-        };
-        // SAFETY: the caller's promise; `new` has checked the place.
+    #[inline(always)]
+    pub unsafe fn set(self, parse: impl FnOnce() -> Result<Model<'static>, ParseError>) -> Result<(), Refused> {
+        // SAFETY: the caller's promise; `new` has checked the place. A model that is refused may lie where an open one did: neither is dropped.
         unsafe {
-            (&raw mut (*self.0).content).write(content);
+            let parsed = (*(&raw mut (*self.0).parsed)).write(parse());
+            let (state, result) = match parsed {
+                Ok(_) => (OPEN, Ok(())),
+                Err(error) => (REFUSED, Err(Refused::from(&*error))),
+            };
             (&raw mut (*self.0).tag).write(tag(state, self.0.cast()));
+            result
         }
-        result
     }
 
     /// # Safety
@@ -108,17 +113,31 @@ impl ModelPlace {
         unsafe { (&raw const (*self.0).tag).read() == tag(state, self.0.cast()) }
     }
 
-    /// The model.
+    /// The model in this storage, as it was given.
     ///
     /// # Safety
     /// As of `is`; storage and file stay as they are while the model is used.
-    pub unsafe fn open(self) -> Result<&'static Model<'static>, mote_status> {
-        // SAFETY: the caller's promise; what the tag says lies there.
+    #[inline(always)]
+    pub unsafe fn opened(model: *const mote_model) -> Result<&'static Model<'static>, Refused> {
+        let place = Self::of(model);
+        // SAFETY: the caller's promise; a model lies there by the tag.
         unsafe {
-            if !self.is(OPEN) {
-                return Err(mote_status::MOTE_NOT_OPEN);
-            }
-            Ok(&*(&raw const (*self.0).content.open))
+            place.expect_open()?;
+            let parsed = (*(&raw const (*place.0).parsed)).assume_init_ref();
+            Ok(parsed.as_ref().unwrap_unchecked())
+        }
+    }
+
+    /// # Safety
+    /// As of `is`, where the place is one.
+    #[inline(never)]
+    unsafe fn expect_open(self) -> Result<(), Refused> {
+        aligned(self.0)?;
+        // SAFETY: the caller's promise; the place was checked.
+        if unsafe { self.is(OPEN) } {
+            Ok(())
+        } else {
+            Err(mote_status::MOTE_NOT_OPEN.into())
         }
     }
 
@@ -128,7 +147,12 @@ impl ModelPlace {
     /// As of `is`.
     pub unsafe fn refused(self) -> Option<ParseError> {
         // SAFETY: the caller's promise; what the tag says lies there.
-        unsafe { self.is(REFUSED).then(|| (*self.0).content.refused) }
+        unsafe {
+            let parsed = self
+                .is(REFUSED)
+                .then(|| (*(&raw const (*self.0).parsed)).assume_init_ref());
+            parsed.and_then(|parsed| parsed.as_ref().err().copied())
+        }
     }
 }
 
@@ -139,7 +163,7 @@ pub struct RunPlace(*mut RunCell);
 impl RunPlace {
     /// # Errors
     /// Null, or not aligned.
-    pub fn new(run: *const mote_run) -> Result<Self, mote_status> {
+    pub fn new(run: *const mote_run) -> Result<Self, Refused> {
         aligned(run)?;
         Ok(Self(run.cast_mut().cast()))
     }
@@ -161,90 +185,97 @@ impl RunPlace {
 
     /// # Safety
     /// As of `is`.
-    unsafe fn expect_idle(self) -> Result<(), mote_status> {
+    unsafe fn expect_idle(self) -> Result<(), Refused> {
         // SAFETY: the caller's promise.
         if unsafe { self.is(BUSY) } {
-            Err(mote_status::MOTE_BUSY)
+            Err(mote_status::MOTE_BUSY.into())
         } else {
             Ok(())
         }
     }
 
+    /// Storage with a run that can be moved.
+    ///
     /// # Safety
     /// As of `is`.
-    unsafe fn expect_ready(self) -> Result<(), mote_status> {
+    #[inline(always)]
+    pub unsafe fn ready(run: *const mote_run) -> Result<ReadyRun, Refused> {
+        let place = Self(run.cast_mut().cast());
         // SAFETY: the caller's promise.
+        unsafe { place.expect_ready()? };
+        Ok(ReadyRun(place))
+    }
+
+    /// # Safety
+    /// As of `is`, where the place is one.
+    #[inline(never)]
+    unsafe fn expect_ready(self) -> Result<(), Refused> {
+        aligned(self.0)?;
+        // SAFETY: the caller's promise; the place was checked.
         unsafe {
             self.expect_idle()?;
             if !self.is(READY) {
-                return Err(mote_status::MOTE_NOT_STARTED);
+                return Err(mote_status::MOTE_NOT_STARTED.into());
             }
             // A model that was refused, or is zeros, since the run began.
             if !(*self.0).model.is(OPEN) {
-                return Err(mote_status::MOTE_NOT_OPEN);
+                return Err(mote_status::MOTE_NOT_OPEN.into());
             }
             Ok(())
         }
     }
 
-    /// Puts a run there in place of the one before.
+    /// Ends a call: keeps why it failed, and says that the run is in this state.
     ///
     /// # Safety
-    /// The storage is the library's to write. Everything that the run borrows stays as it is while the run is used.
+    /// The storage is the library's to write.
+    #[inline(never)]
+    unsafe fn end(self, error: Option<&RunError>, state: u32) -> Result<(), Refused> {
+        // SAFETY: the caller's promise.
+        unsafe {
+            (&raw mut (*self.0).error).write(error.copied());
+            self.mark(state);
+        }
+        error.map_or(Ok(()), |error| Err(error.into()))
+    }
+
+    /// The place of a run, which is busy until it is [`begun`](Self::begun). The run before is gone.
+    ///
+    /// # Safety
+    /// The storage is the library's to write. Everything that the run will borrow stays as it is while the run is used.
     #[inline(always)]
-    pub unsafe fn begin(
-        self,
-        model: ModelPlace,
-        run: impl FnOnce() -> Result<Sampler<'static, 'static>, RunError>,
-    ) -> Result<(), mote_status> {
+    pub unsafe fn begin<'a>(self, model: ModelPlace) -> Result<&'a mut MaybeUninit<Made>, Refused> {
         // SAFETY: the caller's promise; a new run may lie where another did, for neither is dropped.
         unsafe {
             self.expect_idle()?;
             self.mark(BUSY);
-            let (state, error) = match run() {
-                Ok(sampler) => {
-                    (&raw mut (*self.0).sampler).cast::<Sampler<'_, '_>>().write(sampler);
-                    (READY, None)
-                }
-                Err(error) => (FAILED, Some(error)),
-            };
-            (&raw mut (*self.0).error).write(error);
             (&raw mut (*self.0).model).write(model);
-            self.mark(state);
-            error.map_or(Ok(()), |error| Err(error.into()))
+            Ok(&mut *(&raw mut (*self.0).sampler))
         }
     }
 
-    /// Lets `work` move the run, which is busy until then.
+    /// Says what was made.
     ///
     /// # Safety
-    /// The storage was begun, or its bytes are zeros. What the run borrows is as it was.
+    /// As of `begin`; its place was written.
     #[inline(always)]
-    pub unsafe fn with<T>(
-        self,
-        work: impl FnOnce(&mut Sampler<'static, 'static>) -> Result<T, RunError>,
-    ) -> Result<T, mote_status> {
-        // SAFETY: the caller's promise; a run lies there by the tag, and none other is lent while it is busy.
-        unsafe {
-            self.expect_ready()?;
-            self.mark(BUSY);
-            let result = work(&mut *(&raw mut (*self.0).sampler).cast());
-            (&raw mut (*self.0).error).write(result.as_ref().err().copied());
-            self.mark(READY);
-            Ok(result?)
-        }
+    pub unsafe fn begun(self, made: &Made) -> Result<(), Refused> {
+        let state = if made.is_ok() { READY } else { FAILED };
+        // SAFETY: the caller's promise.
+        unsafe { self.end(made.as_ref().err(), state) }
     }
 
-    /// The run.
+    /// Says that none was made, and why.
     ///
     /// # Safety
-    /// As of `with`; nothing moves the run while it is lent.
-    pub unsafe fn get<'a>(self) -> Result<&'a Sampler<'static, 'static>, mote_status> {
-        // SAFETY: the caller's promise; a run lies there by the tag.
-        unsafe {
-            self.expect_ready()?;
-            Ok(&*(&raw const (*self.0).sampler).cast())
-        }
+    /// As of `begin`, which gave the place.
+    #[cold]
+    #[inline(always)]
+    pub unsafe fn refuse(self, made: &mut MaybeUninit<Made>, error: RunError) -> Refused {
+        // SAFETY: the caller's promise.
+        unsafe { self.begun(made.write(Err(error))) }
+            .err()
+            .unwrap_or(Refused::from(mote_status::MOTE_NOT_STARTED))
     }
 
     /// Why the last call that could have moved it did not.
@@ -259,6 +290,44 @@ impl RunPlace {
             } else {
                 None
             }
+        }
+    }
+}
+
+/// Storage in which a run lies that can be moved.
+#[derive(Clone, Copy)]
+pub struct ReadyRun(RunPlace);
+
+impl ReadyRun {
+    /// Lets `work` move the run, which is busy until then.
+    ///
+    /// # Safety
+    /// What the run borrows is as it was.
+    #[inline(always)]
+    pub unsafe fn with<T>(
+        self,
+        work: impl FnOnce(&mut Sampler<'static, 'static>) -> Result<T, RunError>,
+    ) -> Result<T, Refused> {
+        // SAFETY: the caller's promise; a run lies there by the tag, and none other is lent while it is busy.
+        unsafe {
+            self.0.mark(BUSY);
+            let made = (*(&raw mut (*self.0.0).sampler)).assume_init_mut();
+            let result = work(made.as_mut().unwrap_unchecked());
+            self.0.end(result.as_ref().err(), READY)?;
+            result.map_err(Refused::from)
+        }
+    }
+
+    /// The run.
+    ///
+    /// # Safety
+    /// Nothing moves the run while it is lent.
+    #[inline(always)]
+    pub unsafe fn get<'a>(self) -> &'a Sampler<'static, 'static> {
+        // SAFETY: the caller's promise; a run lies there by the tag.
+        unsafe {
+            let made = (*(&raw const (*self.0.0).sampler)).assume_init_ref();
+            made.as_ref().unwrap_unchecked()
         }
     }
 }

@@ -10,7 +10,7 @@ use mote_runtime::Sampler;
 use crate::cell::Cell;
 use crate::check::{aligned, output};
 use crate::config::{measure, mote_config};
-use crate::status::{mote_status, status};
+use crate::status::{Refused, mote_status, status};
 use crate::storage::{RunPlace, mote_model, mote_run};
 
 /// Largest word of a flash, bytes.
@@ -121,12 +121,12 @@ const _: () = assert!(align_of::<StoreCell>() <= align_of::<mote_store>());
 
 const OPEN: u32 = 0x4d6f_7421;
 
-impl From<StoreError<Failed>> for mote_status {
+impl From<StoreError<Failed>> for Refused {
     fn from(error: StoreError<Failed>) -> Self {
         match error {
-            StoreError::Flash(Failed) => Self::MOTE_FLASH,
-            StoreError::Range => Self::MOTE_STORE_RANGE,
-            StoreError::Room { .. } => Self::MOTE_STORE_ROOM,
+            StoreError::Flash(Failed) => mote_status::MOTE_FLASH.into(),
+            StoreError::Range => mote_status::MOTE_STORE_RANGE.into(),
+            StoreError::Room { .. } => mote_status::MOTE_STORE_ROOM.into(),
         }
     }
 }
@@ -135,10 +135,10 @@ impl From<StoreError<Failed>> for mote_status {
 ///
 /// # Safety
 /// `store` was opened or is zeros, and is nobody else's.
-unsafe fn open<'s>(store: *mut mote_store) -> Result<&'s mut Store<Flash>, mote_status> {
+unsafe fn open<'s>(store: *mut mote_store) -> Result<&'s mut Store<Flash>, Refused> {
     aligned(store)?;
     // SAFETY: the caller's promise; the pointer was checked.
-    unsafe { StoreCell::get(store.cast(), OPEN) }.ok_or(mote_status::MOTE_NOT_OPEN)
+    unsafe { StoreCell::get(store.cast(), OPEN) }.ok_or(mote_status::MOTE_NOT_OPEN.into())
 }
 
 /// Finds the newest record in the `bytes` bytes from `start` on, the two halves of which are the slots. A half is whole sectors, and has
@@ -162,7 +162,7 @@ pub unsafe extern "C" fn mote_store_open(
         StoreCell::clear(cell);
         let flash = flash.read();
         if flash.read.is_none() || flash.write.is_none() || flash.erase.is_none() {
-            return Err(mote_status::MOTE_NULL);
+            return Err(mote_status::MOTE_NULL.into());
         }
         let (word, sector, half) = (flash.word_bytes, flash.sector_bytes, bytes / 2);
         let words = word > 0 && word <= MOTE_FLASH_WORD_BYTES && sector.is_multiple_of(word);
@@ -208,11 +208,11 @@ pub unsafe extern "C" fn mote_store_save(
     room: usize,
 ) -> mote_status {
     // SAFETY: the caller's promise.
-    status(RunPlace::new(run).and_then(|place| unsafe {
+    status(unsafe { RunPlace::ready(run) }.and_then(|place| unsafe {
         let store = open(store)?;
         let buffer: &mut [u8] = output(buffer.cast(), room)?;
         let behind = buffer.get_mut(HEADER..).ok_or(mote_status::MOTE_STORE_ROOM)?;
-        let len = place.get()?.snapshot(behind)?;
+        let len = place.get().snapshot(behind)?;
         Ok(store.save(buffer, len)?)
     }))
 }

@@ -8,7 +8,7 @@ use mote_runtime::{Arena, Model, ReadFailed, Sampler, Streamed, Unobserved, Weig
 use crate::cell::Cell;
 use crate::check::{aligned, aligned_or_null, apart, input, output};
 use crate::run::{mote_step_info, told};
-use crate::status::{mote_status, status};
+use crate::status::{mote_status, status, told_by};
 use crate::storage::{ModelPlace, RunPlace, mote_model, mote_run};
 
 /// Words of 8 bytes of a [`mote_stream`].
@@ -68,10 +68,10 @@ const OPEN: u32 = 0x4d6f_7431;
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mote_open_apart(model: *mut mote_model, file: *const c_void, bytes: usize) -> mote_status {
     // SAFETY: the caller's promise.
-    status(
-        ModelPlace::new(model)
-            .and_then(|place| unsafe { place.set(Model::parse_apart(Model::in_slot(input(file.cast(), bytes)?))) }),
-    )
+    status(ModelPlace::new(model).and_then(|place| unsafe {
+        let slot = input(file.cast(), bytes)?;
+        place.set(|| Model::parse_apart(Model::in_slot(slot)))
+    }))
 }
 
 /// Bytes of both buffers for blocks of `channels` output channels, 1 at least. Larger blocks are quicker.
@@ -82,7 +82,7 @@ pub unsafe extern "C" fn mote_open_apart(model: *mut mote_model, file: *const c_
 pub unsafe extern "C" fn mote_stream_bytes(model: *const mote_model, channels: u32, bytes: *mut usize) -> mote_status {
     // SAFETY: the caller's promise; the pointer was checked.
     status(aligned(bytes).and_then(|()| unsafe {
-        bytes.write(stream_bytes(ModelPlace::new(model)?.open()?, channels as usize));
+        bytes.write(stream_bytes(ModelPlace::opened(model)?, channels as usize));
         Ok(())
     }))
 }
@@ -110,9 +110,9 @@ pub unsafe extern "C" fn mote_stream_open(
         StreamCell::clear(cell);
         let reader = reader.read();
         if reader.start.is_none() {
-            return Err(mote_status::MOTE_NULL);
+            return Err(mote_status::MOTE_NULL.into());
         }
-        let model = ModelPlace::new(model)?.open()?;
+        let model = ModelPlace::opened(model)?;
         let bytes: &'static mut [u8] = output(buffers.cast(), buffer_bytes)?;
         apart(
             (bytes.as_ptr() as usize, bytes.len()),
@@ -139,12 +139,12 @@ pub unsafe extern "C" fn mote_step_streamed(
     step: *mut mote_step_info,
 ) -> mote_status {
     // SAFETY: the caller's promise; the pointers were checked.
-    let result = RunPlace::new(run).and_then(|place| unsafe {
+    let result = unsafe { RunPlace::ready(run) }.and_then(|place| unsafe {
         aligned(stream)?;
         aligned_or_null(step)?;
         let network = StreamCell::get(stream.cast(), OPEN).ok_or(mote_status::MOTE_NOT_OPEN)?;
         let done = place.with(|run: &mut Sampler<'static, 'static>| run.step_by(network, &mut Unobserved))?;
         Ok(told(done, step))
     });
-    result.unwrap_or_else(|status| status)
+    result.unwrap_or_else(told_by)
 }

@@ -127,46 +127,54 @@ impl Place {
         self.next >= model.header().op_count
     }
 
-    /// Runs the next operator of a call that [`forward`] would run, whose label the model has; of a convolution with more than `most`
-    /// multiply-accumulates as many rows of its output as have no more, at least one. The call and `activations` are those of the
-    /// operators before. Nothing happens at the end.
+    /// Runs the next `count` operators of a call that [`forward`] would run, whose label the model has; gives how many have run. Of a convolution
+    /// with more than `most` multiply-accumulates as many rows of its output as have no more, at least one, count as an operator. The call
+    /// and `activations` are those of the operators before. Nothing happens at the end.
     ///
     /// # Errors
     /// Those of [`forward`].
-    pub fn run_next(
+    #[inline(always)]
+    pub fn run(
         &mut self,
         model: &Model<'_>,
         call: &Call<'_>,
         activations: &mut [u8],
         most: u32,
-    ) -> Result<(), RunError> {
-        if self.is_end(model) {
-            return Ok(());
-        }
+        count: u16,
+    ) -> Result<u16, RunError> {
         let all = model.ops().reader.rest();
         let mut reader = Reader::new(all.get(self.read as usize..).unwrap_or_default());
-        let op = &Op::read(&mut reader);
-        let missing = RunError::Memory { op: self.next };
-        if reader.failed() {
-            return Err(missing);
-        }
-        if let Some((end, rows)) = piece(model, op, self.rows.into(), most) {
-            let from = self.rows.into();
-            let left = run_rows(model, op, from..end, self.left.filter(|_| from > 0), activations).ok_or(missing)?;
-            if end < rows {
-                (self.rows, self.left) = (end as u16, Some(left));
-                return Ok(());
+        let mut ran = 0;
+        while ran < count && !self.is_end(model) {
+            let begins = reader.clone();
+            let op = &Op::read(&mut reader);
+            let missing = RunError::Memory { op: self.next };
+            if reader.failed() {
+                return Err(missing);
             }
-        } else if run_op(model, call, op, activations).is_none() {
-            return Err(failed(model, call, op, self.next));
+            ran += 1;
+            let cut = if most < u32::MAX {
+                piece(model, op, self.rows.into(), most)
+            } else {
+                None
+            };
+            if let Some((end, rows)) = cut {
+                let from = self.rows.into();
+                let left =
+                    run_rows(model, op, from..end, self.left.filter(|_| from > 0), activations).ok_or(missing)?;
+                if end < rows {
+                    (self.rows, self.left) = (end as u16, Some(left));
+                    reader = begins;
+                    continue;
+                }
+                (self.rows, self.left) = (0, None);
+            } else if run_op(model, call, op, activations).is_none() {
+                return Err(failed(model, call, op, self.next));
+            }
+            self.next += 1;
+            self.read = (all.len() - reader.rest().len()) as u32;
         }
-        *self = Self {
-            next: self.next + 1,
-            read: (all.len() - reader.rest().len()) as u32,
-            rows: 0,
-            left: None,
-        };
-        Ok(())
+        Ok(ran)
     }
 }
 

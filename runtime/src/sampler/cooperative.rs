@@ -146,15 +146,14 @@ impl<'m> Sampler<'m, '_> {
         if (step.index, step.crc) != (self.index, self.model.crc()) {
             return Err(RunError::StepBegun);
         }
-        for _ in 0..count {
-            if step.is_done() {
-                break;
-            }
-            if step.place.is_end(self.model) {
+        let mut left = count;
+        while left > 0 && !step.is_done() {
+            left -= if step.place.is_end(self.model) {
                 self.turn(step)?;
+                1
             } else {
-                self.operator(step)?;
-            }
+                self.operators(step, left)?
+            };
         }
         Ok(step.is_done())
     }
@@ -175,8 +174,8 @@ impl<'m> Sampler<'m, '_> {
         Ok(self.done(step.timestep))
     }
 
-    /// The call's next operator.
-    fn operator(&mut self, step: &mut Begun) -> Result<(), RunError> {
+    /// The call's next `count` operators, fewer where fewer are left; gives how many.
+    fn operators(&mut self, step: &mut Begun, count: u16) -> Result<u16, RunError> {
         let (class, given) = match step.stage {
             Stage::Dropped { .. } => self.dropped()?,
             _ => (self.class(), self.held.given),
@@ -188,7 +187,7 @@ impl<'m> Sampler<'m, '_> {
             class,
             given,
         };
-        step.place.run_next(self.model, &call, self.activations, step.most)
+        step.place.run(self.model, &call, self.activations, step.most, count)
     }
 
     /// What follows a network call: guidance's other call, the state's move, the second call of a step.

@@ -27,6 +27,8 @@ pub use pixels::{pixel_to_q24, q24_to_pixel};
 pub use run::{Apart, Memory, Poll, Run};
 pub use start::Start;
 
+use core::mem::MaybeUninit;
+
 use crate::digest::Digest;
 use crate::error::RunError;
 use crate::features::Feature;
@@ -191,6 +193,25 @@ impl<'m, 'a> Sampler<'m, 'a> {
         Self::begun(model, (arena.bytes, None), config, start)
     }
 
+    /// [`new`](Self::new), made where it stays: moving it takes code. For callers that know no types, such as C.
+    #[doc(hidden)]
+    #[inline(always)]
+    pub fn new_at<'r>(
+        place: &'r mut MaybeUninit<Result<Self, RunError>>,
+        model: &'m Model<'m>,
+        arena: &'a mut Arena<'_>,
+        config: &Config,
+        start: &Start<'_>,
+    ) -> &'r mut Result<Self, RunError> {
+        let made = place.write(Self::checked(model, (arena.bytes, None), config));
+        if let Ok(sampler) = made
+            && let Err(error) = sampler.begin(start)
+        {
+            *made = Err(error);
+        }
+        made
+    }
+
     /// [`new`](Self::new) with the state ([`state_arena_bytes`]) and the activations (the header's `arena_bytes`) in two memories: the
     /// activations in the quicker one, such as a core's own.
     ///
@@ -216,6 +237,12 @@ impl<'m, 'a> Sampler<'m, 'a> {
 
     /// A checked run whose state is not set yet.
     fn bare(model: &'m Model<'m>, memory: Memories<'a>, config: &Config) -> Result<Self, RunError> {
+        Self::checked(model, memory, config)
+    }
+
+    /// [`bare`](Self::bare) as a part of its caller.
+    #[inline(always)]
+    fn checked(model: &'m Model<'m>, memory: Memories<'a>, config: &Config) -> Result<Self, RunError> {
         config.validate_for(model)?;
         Self::placed(model, memory, config, ConditionState::of(model))
     }

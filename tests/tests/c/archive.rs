@@ -59,11 +59,11 @@ fn the_archive_has_what_the_header_declares_and_cannot_panic() {
     }
 }
 
-/// What is held of the flash beside a firmware in Rust; 1.068 was measured, 1.02 is aimed at. Of the 2,758 bytes `mote_config_init` and reading a
-/// configuration take 484, opening and beginning in storage 1,232, and what Rust compiles into one function is here in five.
-const SHARE_OF_RUST: f64 = 1.07;
+/// What is held of the flash beside a firmware in Rust; 1.025 was measured, 1.02 is aimed at. Of the 1,022 bytes reading and filling in a
+/// configuration take 310, checks of what a caller gave 400, and the rest is what Rust compiles into one function and C calls as five.
+const SHARE_OF_RUST: f64 = 1.03;
 
-/// Flash beside a firmware in Rust that does the same.
+/// Flash beside a firmware in Rust that does the same: it keeps why it failed, and each step's digest.
 #[test]
 fn it_takes_little_more_flash_than_rust() {
     let Some(board) = board("mps2-an386") else { return };

@@ -142,7 +142,7 @@ fn every_function_works_on_a_board_and_a_step_costs_what_it_costs_from_rust() {
 }
 
 /// A step in pieces: with two operators a piece no stretch of digits8-micro takes more than a tenth of a step; none of fashion16-tiny, split, takes more
-/// than a twentieth. All of them were to take 1 % more than the step, and 1.11 % was measured: 208 instructions a piece, and 13,000 once.
+/// than a twentieth. All pieces of digits8-micro take 0.79 % more than the step; 1 % is aimed at.
 #[test]
 fn pieces_are_short_and_cost_little() {
     let Some(board) = board("mps2-an386") else { return };
@@ -172,6 +172,6 @@ fn pieces_are_short_and_cost_little() {
             100.0 * (all / step - 1.0)
         );
         assert!(longest <= most * step, "{output}");
-        assert!(all <= 1.015 * step || what == "split", "{output}");
+        assert!(all <= 1.01 * step || what == "split", "{output}");
     }
 }

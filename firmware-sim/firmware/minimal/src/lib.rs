@@ -59,6 +59,7 @@ impl Choice {
 }
 
 /// An image from a seed. `false` where the model is refused or the memory too small.
+#[cfg(not(feature = "choices"))]
 #[allow(unsafe_code, reason = "the linker finds it by this name")]
 #[unsafe(no_mangle)]
 pub fn mote_minimal(model: &'static [u8], memory: &mut [u8], pixels: &mut [u8], choice: &Choice) -> bool {
@@ -83,6 +84,40 @@ pub fn mote_minimal(model: &'static [u8], memory: &mut [u8], pixels: &mut [u8], 
         }
     }
     false
+}
+
+/// The same for a firmware that says what happens, as one in C can: why nothing was drawn, and each step's digest.
+#[cfg(feature = "choices")]
+#[allow(unsafe_code, reason = "the linker finds it by this name")]
+#[unsafe(no_mangle)]
+pub fn mote_minimal(
+    model: &'static [u8],
+    memory: &mut [u8],
+    pixels: &mut [u8],
+    choice: &Choice,
+    last: &mut mote_runtime::Step,
+) -> Result<(), Failure> {
+    let model = parsed(model).map_err(Failure::Model)?;
+    let mut arena = Arena::new(memory).map_err(Failure::Run)?;
+    let config = choice.config(&model);
+    let mut run = Sampler::new(&model, &mut arena, &config, &choice.start()).map_err(Failure::Run)?;
+    if let (true, Some(known)) = (Feature::Inpaint.is_built(), choice.known) {
+        run.inpaint(known).map_err(Failure::Run)?;
+    }
+    while let Some(step) = run.step().map_err(Failure::Run)? {
+        *last = step;
+    }
+    run.image(pixels).map_err(Failure::Run)
+}
+
+/// Why nothing was drawn.
+#[cfg(feature = "choices")]
+#[derive(Clone, Copy)]
+pub enum Failure {
+    /// The file is no model.
+    Model(ParseError),
+    /// The run cannot begin or go on.
+    Run(mote_runtime::RunError),
 }
 
 #[cfg(not(feature = "trusted"))]

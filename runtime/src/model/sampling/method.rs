@@ -284,10 +284,10 @@ impl Method {
     /// What this build's samplers need between them: what stands behind a `false` is not linked.
     pub(crate) const BUILT: Built = Built::new();
 
-    /// Whether it keeps a clean sample that was predicted before: as many elements as the state has.
+    /// Whether it keeps a clean sample that was predicted before: as many elements as the state has. No run of a build that has DDIM alone does.
     #[inline(always)]
     pub const fn holds_sample(self) -> bool {
-        !matches!(self.entry().keeps, Keeps::Nothing)
+        Self::IS_A_CHOICE && !matches!(self.entry().keeps, Keeps::Nothing)
     }
 
     /// Whether it takes the network's variances: `false` at compile time where these are not built.
@@ -315,6 +315,9 @@ impl Method {
     /// Whether its steps draw noise, at DDIM's `eta_q16`.
     #[inline(always)]
     pub const fn draws(self, eta_q16: u32) -> bool {
+        if !Self::IS_A_CHOICE {
+            return eta_q16 != 0;
+        }
         match self.entry().noise {
             Noise::Never => false,
             Noise::Eta => eta_q16 != 0,

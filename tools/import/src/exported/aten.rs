@@ -66,6 +66,17 @@ pub(super) fn layer(net: &mut Net, op: &str, node: &Node, operands: &Operands) -
         "add" | "sub" | "rsub" | "mul" | "div" | "neg" | "pow" | "square" | "sqrt" | "rsqrt" | "reciprocal"
         | "addcmul" => Ok(vec![arithmetic::result(net, op, &call)?]),
         "erf" => one(net.map(call.input()?, Map::Erf)),
+        "masked_fill" => {
+            let value = call.value("value").and_then(|value| value.constant().ok()?.scalar());
+            let value = value.filter(|value| *value < -1e4);
+            let value = value.ok_or("it fills with a number that is no lowest one, which is known of attention alone")?;
+            let mask = call.any(&["mask"])?.constant()?;
+            let fill = |v: &f64| if *v != 0.0 { value } else { 0.0 };
+            let addends: Vec<f64> = mask.data.iter().map(fill).collect();
+            let addends = Tensor::new(Kind::F64, mask.sizes.clone(), addends);
+            let scores = net.masked_scores(call.input()?, &addends)?;
+            one(scores.ok_or_else(|| "it fills what are no scores of an attention, which is not known".to_string()))
+        }
         "sin" | "cos" => call.sine(net, op == "cos"),
         "conv1d" | "conv2d" | "conv_transpose1d" | "conv_transpose2d" | "convolution" => one(call.conv(net, op)),
         "linear" | "addmm" => call.linear(net, op),

@@ -77,6 +77,14 @@ impl Net {
 
     /// Attention of views of the axes head, position and depth; its result has them too.
     pub(super) fn attended(&mut self, q: &View, k: &View, v: &View, scale: f64) -> Result<View> {
+        let [deep, values] = [q, v].map(|view| super::view::size(&view.axes[2]));
+        if values < deep {
+            let wide = self.widened(v, deep)?;
+            let out = self.attended(q, k, &wide, scale)?;
+            return out
+                .sliced(2, 0, values, 1)
+                .ok_or_else(|| "its values do not fit its queries".to_string());
+        }
         let (q, a) = self.unscaled(q);
         let (k, b) = self.unscaled(k);
         let scale = scale * a * b;

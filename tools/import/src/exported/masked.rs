@@ -4,6 +4,7 @@
 //! channel. What is forbidden weighs `e^-40` of what is not, which f64 does not see beside 1.
 
 use super::net::{Net, Result};
+use super::source::What;
 use super::tensor::{Kind, Tensor};
 use super::view::{Atom, View, normal, size};
 
@@ -44,9 +45,48 @@ pub(super) fn causal(queries: usize, keys: usize) -> Vec<f64> {
 }
 
 impl Net {
+    /// Scores plus a constant; `None` where `view` is none, or the constant one number.
+    pub(super) fn masked_scores(&mut self, view: &View, tensor: &Tensor) -> Result<Option<View>> {
+        let What::Scores { q, k, scale } = self.what(view).clone() else {
+            return Ok(None);
+        };
+        if tensor.scalar().is_some() {
+            return Ok(None);
+        }
+        let [_, queries, keys] = [0, 1, 2].map(|i| self.sources[view.source].sizes[i]);
+        let own = View::whole(0, &tensor.sizes).expanded(&view.sizes());
+        let own = own.ok_or("its mask does not fit its scores")?;
+        let mut mask = vec![None; queries * keys];
+        for (at, from) in view.offsets().zip(own.offsets()) {
+            let value = tensor.data[from].max(FORBIDDEN);
+            let place = &mut mask[at % (queries * keys)];
+            if place.is_some_and(|known| known != value) {
+                return Err("its mask is another one for each head, which is not known".to_string());
+            }
+            *place = Some(value);
+        }
+        let mask: Option<Vec<f64>> = mask.into_iter().collect();
+        let mask = mask.ok_or("its mask does not fit its scores")?;
+        let (q, k, scale) = self.under([&q, &k], scale, &mask)?;
+        let sizes = self.sources[view.source].sizes.clone();
+        let source = self.add(sizes, What::Scores { q, k, scale })?;
+        Ok(Some(view.over(source)))
+    }
+
     /// `softmax(q k^T * scale + mask) v` of views of the axes head, position and depth.
     pub(super) fn masked(&mut self, [q, k, v]: [&View; 3], scale: f64, mask: &[f64]) -> Result<View> {
-        let [heads, queries, depth] = [0, 1, 2].map(|i| size(&q.axes[i]));
+        let (q, k, scale) = self.under([q, k], scale, mask)?;
+        self.attended(&q, &k, v, scale)
+    }
+
+    /// `view` of the axes head, position and depth with channels of zeros behind those of each head, so that these are `wide`.
+    pub(super) fn widened(&mut self, view: &View, wide: usize) -> Result<View> {
+        self.extended_heads(view, wide, 1.0, &|_, _| 0.0)
+    }
+
+    /// Queries and keys with channels for a mask, and the factor of their products.
+    fn under(&mut self, [q, k]: [&View; 2], scale: f64, mask: &[f64]) -> Result<(View, View, f64)> {
+        let [_, queries, depth] = [0, 1, 2].map(|i| size(&q.axes[i]));
         let keys = size(&k.axes[1]);
         let mut rows: Vec<&[f64]> = vec![];
         let mut own = vec![];
@@ -70,50 +110,44 @@ impl Net {
         let root = (wide as f64).sqrt();
         // Both channels of a row have the same range.
         let one = (-FORBIDDEN * root).sqrt();
-        let extended =
-            |net: &mut Self, view: &View, factor: f64, positions: usize, more: &dyn Fn(usize, usize) -> f64| {
-                let source = net.channels_first(view, &[0, 2], &[1])?;
-                let channel = |at: usize| match at % wide {
-                    own if own < depth => (at / wide * depth + own, factor),
-                    _ => (0, 0.0),
-                };
-                let list: Vec<(usize, f64)> = (0..heads * wide).map(channel).collect();
-                let chosen = net.chosen(source, &list)?;
-                let number = |at: usize| match (at / positions % wide).checked_sub(depth) {
-                    Some(row) => more(row, at % positions),
-                    None => 0.0,
-                };
-                let numbers: Vec<f64> = (0..heads * wide * positions).map(number).collect();
-                let mut found = net.shown_as(chosen, 3);
-                if numbers.iter().any(|v| *v != 0.0) {
-                    found = net.plus(
-                        &found,
-                        &Tensor::new(Kind::F64, vec![1, heads * wide, positions], numbers),
-                    )?;
-                }
-                let axes = vec![
-                    normal([Atom {
-                        size: heads,
-                        stride: wide * positions,
-                    }]),
-                    normal([Atom {
-                        size: positions,
-                        stride: 1,
-                    }]),
-                    normal([Atom {
-                        size: wide,
-                        stride: positions,
-                    }]),
-                ];
-                Ok::<_, String>(View { axes, ..found })
-            };
-        let q = extended(self, q, scale * root, queries, &|row, at| {
+        let q = self.extended_heads(q, wide, scale * root, &|row, at| {
             if own[at] == Some(row) { one } else { 0.0 }
         })?;
-        let k = extended(self, k, 1.0, keys, &|row, at| rows[row][at] * root / one)?;
-        let v = extended(self, v, 1.0, keys, &|_, _| 0.0)?;
-        let out = self.attended(&q, &k, &v, 1.0 / root)?;
-        out.sliced(2, 0, depth, 1)
-            .ok_or_else(|| "its mask does not fit its heads".to_string())
+        let k = self.extended_heads(k, wide, 1.0, &|row, at| rows[row][at] * root / one)?;
+        Ok((q, k, 1.0 / root))
+    }
+
+    /// `view` of the axes head, position and depth times a factor, with channels of `more(row, position)` behind those of each head, so that these
+    /// are `wide`.
+    fn extended_heads(
+        &mut self,
+        view: &View,
+        wide: usize,
+        factor: f64,
+        more: &dyn Fn(usize, usize) -> f64,
+    ) -> Result<View> {
+        let [heads, positions, depth] = [0, 1, 2].map(|i| size(&view.axes[i]));
+        let source = self.channels_first(view, &[0, 2], &[1])?;
+        let channel = |at: usize| match at % wide {
+            own if own < depth => (at / wide * depth + own, factor),
+            _ => (0, 0.0),
+        };
+        let list: Vec<(usize, f64)> = (0..heads * wide).map(channel).collect();
+        let chosen = self.chosen(source, &list)?;
+        let number = |at: usize| match (at / positions % wide).checked_sub(depth) {
+            Some(row) => more(row, at % positions),
+            None => 0.0,
+        };
+        let numbers: Vec<f64> = (0..heads * wide * positions).map(number).collect();
+        let mut found = self.shown_as(chosen, 3);
+        if numbers.iter().any(|v| *v != 0.0) {
+            found = self.plus(
+                &found,
+                &Tensor::new(Kind::F64, vec![1, heads * wide, positions], numbers),
+            )?;
+        }
+        let axis = |size, stride| normal([Atom { size, stride }]);
+        let axes = vec![axis(heads, wide * positions), axis(positions, 1), axis(wide, positions)];
+        Ok(View { axes, ..found })
     }
 }

@@ -76,6 +76,9 @@ impl Net {
 
     /// `view` plus a constant.
     pub fn plus(&mut self, view: &View, tensor: &Tensor) -> Result<View> {
+        if let Some(scores) = self.masked_scores(view, tensor)? {
+            return Ok(scores);
+        }
         if self.apart && !tensor.sizes.is_empty() && matches!(self.what(view), What::Conv(_)) {
             let full = self.full(view, &tensor.sizes)?;
             let (constant, vector) = self.constant(&full, tensor)?;

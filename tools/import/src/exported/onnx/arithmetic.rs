@@ -29,12 +29,47 @@ pub(super) fn result(net: &mut Net, call: &Call<'_>) -> Result<Option<Value>> {
         "Softplus" => "softplus",
         "Mish" => "mish",
         "Erf" => "erf",
+        "HardSwish" => "hardswish",
+        "Selu" if call.node.arguments.is_empty() => "selu",
         _ => "",
     };
     if !unary.is_empty() {
         return aten(unary)?.one(net).map(Some);
     }
     match call.op {
+        "Elu" => {
+            // PyTorch's exporters always write it.
+            let alpha = call
+                .node
+                .number("alpha")
+                .ok_or("it does not say its `alpha`, as PyTorch's do")?;
+            aten("elu")?.number("alpha", alpha).one(net).map(Some)
+        }
+        "LeakyRelu" => {
+            let slope = call.node.number_or("alpha", 0.01)?;
+            aten("leaky_relu")?.number("negative_slope", slope).one(net).map(Some)
+        }
+        "HardSigmoid" => {
+            let [slope, middle] = [call.node.number_or("alpha", 0.2)?, call.node.number_or("beta", 0.5)?];
+            if (slope - 1.0 / 6.0).abs() > 1e-6 || middle != 0.5 {
+                return Err(format!(
+                    "its slope is {slope} and its middle {middle}; a sixth and a half are known"
+                ));
+            }
+            aten("hardsigmoid")?.one(net).map(Some)
+        }
+        "PRelu" => {
+            let slopes = call.tensor(1)?.ok_or("it has no slopes")?;
+            let channels = call.value(0)?.sizes().get(1).copied().unwrap_or(1);
+            let wide = slopes.sizes.iter().filter(|size| **size > 1).count();
+            if slopes.data.len() != 1 && (slopes.data.len() != channels || wide != 1) {
+                return Err("its slopes are not one for all channels or one for each".to_string());
+            }
+            aten("prelu")?
+                .with("weight", Value::Constant(slopes))
+                .one(net)
+                .map(Some)
+        }
         "Add" | "Sub" | "Mul" => {
             let (a, b) = (call.value(0)?.clone(), call.value(1)?.clone());
             let anew = call.node.flag(SINGLE);

@@ -1,5 +1,6 @@
 //! Nodes that are layers.
 
+use super::super::borders::Border;
 use super::super::layers::Geometry;
 use super::super::net::{Net, Result};
 use super::super::operands::{Value, axis};
@@ -82,6 +83,12 @@ pub(super) fn results(net: &mut Net, call: &Call<'_>) -> Result<Option<Vec<Value
             aten.run(net).map(Some)
         }
         "ReduceMean" | "ReduceL2" => reduced(net, call).map(|value| Some(vec![value])),
+        "GlobalAveragePool" => {
+            let rank = call.value(0)?.sizes().len();
+            let ones = vec![1; rank.saturating_sub(2)];
+            let aten = call.aten("adaptive_avg_pool2d").with("self", call.value(0)?.clone());
+            aten.ints("output_size", &ones).run(net).map(Some)
+        }
         "Resize" => one(resized(net, call)),
         "Pad" => one(padded(net, call)),
         "AveragePool" | "MaxPool" => one(pooled(net, call)),
@@ -302,6 +309,18 @@ fn resized(net: &mut Net, call: &Call<'_>) -> Result<View> {
         ("half_pixel" | "pytorch_half_pixel", "round_prefer_floor" | "round_prefer_ceil") => true,
         _ => false,
     };
+    let twice = factors.as_deref().and_then(|factors| match factors {
+        [1, 1, cols] if *cols == 2 => Some([1, 2]),
+        [1, 1, rows, cols] if *rows <= 2 && *cols <= 2 => Some([*rows, *cols]),
+        _ => None,
+    });
+    if let (Some("linear"), Some(twice), None) = (node.text("mode"), twice, node.argument("axes")) {
+        match place {
+            "half_pixel" | "pytorch_half_pixel" => return net.interpolated(&view, twice),
+            "align_corners" => return net.interpolated_ends(&view, twice),
+            _ => {}
+        }
+    }
     if !plain || node.text("mode").unwrap_or("nearest") != "nearest" || node.argument("axes").is_some() {
         return Err("it resamples otherwise than by repeating the nearest element".to_string());
     }
@@ -316,7 +335,12 @@ fn resized(net: &mut Net, call: &Call<'_>) -> Result<View> {
 
 fn padded(net: &mut Net, call: &Call<'_>) -> Result<View> {
     let value = call.number(2, "value")?.unwrap_or(0.0);
-    if call.node.text("mode").is_some_and(|mode| mode != "constant") || value != 0.0 {
+    let border = match call.node.text("mode") {
+        Some("edge") => Some(Border::Replicate),
+        Some("reflect") => Some(Border::Reflect),
+        _ => None,
+    };
+    if border.is_none() && (call.node.text("mode").is_some_and(|mode| mode != "constant") || value != 0.0) {
         return Err("it pads by other values than 0, which is not known".to_string());
     }
     let view = call.view(net, 0)?;
@@ -332,10 +356,15 @@ fn padded(net: &mut Net, call: &Call<'_>) -> Result<View> {
         let number = |at: usize| usize::try_from(list[at]).ok().filter(|pad| *pad < 1 << 16);
         pads[axis(*own, rank)?] = [number(i).ok_or(problem)?, number(axes.len() + i).ok_or(problem)?];
     }
-    match pads[..] {
-        [[0, 0], [0, 0], [left, right]] => net.padded(&view, [0, left, 0, right]),
-        [[0, 0], [0, 0], [top, bottom], [left, right]] => net.padded(&view, [top, left, bottom, right]),
-        _ => Err(problem.to_string()),
+    let (pad, signal) = match pads[..] {
+        [[0, 0], [0, 0], [left, right]] => ([0, left, 0, right], true),
+        [[0, 0], [0, 0], [top, bottom], [left, right]] => ([top, left, bottom, right], false),
+        _ => return Err(problem.to_string()),
+    };
+    match border {
+        None => net.padded(&view, pad),
+        Some(Border::Reflect) if signal && pad[1] == pad[3] => net.reflected_ends(&view, pad[1]),
+        Some(border) => net.bordered(&view, pad, border),
     }
 }
 

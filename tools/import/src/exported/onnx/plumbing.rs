@@ -96,6 +96,7 @@ pub(super) fn results(net: &mut Net, call: &Call<'_>) -> Result<Option<Vec<Value
         "Split" => split(net, call).map(Some),
         "Slice" => one(sliced(net, call)),
         "Gather" => one(gathered(net, call)),
+        "GatherND" => one(rows(net, call)),
         "DepthToSpace" | "SpaceToDepth" => one(shuffled(net, call)),
         "Pad" => {
             let Some(Value::Constant(tensor)) = call.given(0) else {
@@ -266,7 +267,21 @@ fn sliced(net: &mut Net, call: &Call<'_>) -> Result<Value> {
         return Err("its bounds, axes and steps differ in number".to_string());
     }
     for i in 0..starts.len() {
-        value = if steps[i] < 0 {
+        // Of a list of extents nothing may be left: those behind the last axis.
+        let none = match &value {
+            Value::Constant(tensor) => match tensor.sizes[..] {
+                [size] => {
+                    let size = size as i64;
+                    let bound = |v: i64| (if v < 0 { v.saturating_add(size) } else { v }).clamp(0, size);
+                    bound(starts[i]) >= bound(ends[i])
+                }
+                _ => false,
+            },
+            _ => false,
+        };
+        value = if none && steps[i] > 0 && axes[i] == 0 {
+            Value::Constant(picked(value.constant()?, 0, &[])?)
+        } else if steps[i] < 0 {
             backwards(value, axes[i], [starts[i], ends[i], steps[i]])?
         } else {
             let aten = call
@@ -316,6 +331,25 @@ fn picked(tensor: &Tensor, at: usize, places: &[usize]) -> Result<Tensor> {
     Ok(Tensor::new(tensor.kind, sizes, pick(&tensor.data)).exactly(pick(&tensor.exact)))
 }
 
+/// Rows of a table at the timestep, the last axis of whose places has one number.
+fn rows(net: &mut Net, call: &Call<'_>) -> Result<Value> {
+    let (table, places) = (call.value(0)?, call.value(1)?);
+    let sizes = places.sizes();
+    let timed = matches!(places, Value::Waves(_) | Value::Curve(_));
+    if !timed || sizes.last() != Some(&1) || call.node.int_or("batch_dims", 0)? != 0 {
+        return Err("it picks elements at places that are no timestep, which is not known".to_string());
+    }
+    let places = call
+        .aten("reshape")
+        .with("self", places.clone())
+        .sizes("shape", &sizes[..sizes.len() - 1])
+        .one(net)?;
+    call.aten("embedding")
+        .with("weight", table.clone())
+        .with("indices", places)
+        .one(net)
+}
+
 fn gathered(net: &mut Net, call: &Call<'_>) -> Result<Value> {
     let (data, indices) = (call.value(0)?, call.value(1)?);
     let sizes = data.sizes();
@@ -331,6 +365,13 @@ fn gathered(net: &mut Net, call: &Call<'_>) -> Result<Value> {
         } else {
             Err("it looks up a label in what is no table".to_string())
         };
+    }
+    if let (Value::Waves(_) | Value::Curve(_), 0) = (indices, at) {
+        return call
+            .aten("embedding")
+            .with("weight", data.clone())
+            .with("indices", indices.clone())
+            .one(net);
     }
     let indices = indices
         .constant()
