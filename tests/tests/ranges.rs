@@ -66,6 +66,21 @@ fn a_normalization_far_below_one_keeps_its_bits() {
     }
 }
 
+/// Powers of two that leave a normalization's epsilon nothing: the least number stands there, far below what values in f16 spread by.
+#[test]
+fn a_layer_far_beyond_f16_leaves_an_epsilon() {
+    let far = changed(&digits(), |graph| {
+        times(graph, "up_blocks.1.resnets.0.conv1.bias", 6e30)
+    });
+    for scheme in [Scheme::F16, Scheme::W8A16] {
+        let notes = converted(&far, scheme).notes;
+        let said = notes
+            .iter()
+            .any(|note| note.contains("'up_blocks.1.resnets.0.conv1'") && note.contains("65504"));
+        assert!(said, "{scheme}: {notes:?}");
+    }
+}
+
 /// The first convolution's values are beyond 65504, and every normalization brings them back.
 #[test]
 fn a_layer_beyond_f16_is_held_in_a_larger_unit() {
@@ -135,6 +150,35 @@ fn a_good_model_has_no_notes() {
     let checkpoint = checkpoint(&digits());
     for scheme in [Scheme::F16, Scheme::W8A8, Scheme::W4A8] {
         assert_eq!(converted(&checkpoint, scheme).notes, Vec::<String>::new(), "{scheme}");
+    }
+}
+
+/// Runs that go where calibration has not been: every layer of the first step is as it should be, and the one that fails is named with its
+/// step.
+#[test]
+fn a_layer_that_fails_later_is_named_with_its_step() {
+    let large = changed(&digits(), |graph| times(graph, "conv_out.weight", 5.0));
+    let notes = converted(&large, Scheme::W16A16).notes;
+    let [note] = &notes[..] else { panic!("{notes:?}") };
+    assert!(note.contains("f16 model") && note.contains("loses most ("), "{note}");
+    let lost: f64 = note
+        .split_once("loses most (")
+        .and_then(|(_, rest)| rest.split_once(" dB in step "))
+        .and_then(|(db, _)| db.parse().ok())
+        .expect("a distance");
+    assert!(lost < 20.0 && !note.contains("in step 1)"), "{note}");
+}
+
+/// A network whose runs leave what a state holds, in every scheme.
+#[test]
+fn a_state_that_is_cut_is_said() {
+    let wrong = changed(&digits(), |graph| times(graph, "conv_in.weight", -1.0));
+    for scheme in [Scheme::F16, Scheme::W8A16] {
+        let notes = converted(&wrong, scheme).notes;
+        let said = notes.iter().any(|note| {
+            note.contains("the sampler's state reaches 64 in step ") && note.contains("or sample with --clip stock")
+        });
+        assert!(said, "{scheme}: {notes:?}");
     }
 }
 

@@ -24,7 +24,7 @@ pub struct RunArgs {
     /// How steps are spread over the training timesteps [default: the checkpoint's]
     #[arg(long, value_enum)]
     pub spacing: Option<Spacing>,
-    /// The timestep that a step goes to: the next in the list, or t - T/S as diffusers computes it [default: list]
+    /// The timestep that a step goes to: the next in the list, or t - T/S as diffusers' DDIM computes it [default: list]
     #[arg(long, value_enum)]
     pub prev: Option<Prev>,
     /// Noise that --sampler ddim adds at each step: 0 is deterministic, 1 is DDPM's variance [default: 0]

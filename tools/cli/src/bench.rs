@@ -37,7 +37,7 @@ pub struct Args {
     /// Backends, separated by commas: cpu, portable, wasm, cuda:layered, cuda:resident, board:NAME, board:NAME/compact (smaller, slower) [default: cpu and boards that are here]
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = hints::backend(), hide_possible_values = true, requires = "model")]
     backends: Vec<Backend>,
-    /// Steps to measure [default: 2, or what the file plans]
+    /// Steps to measure [default: 2, all of a Gaussian chain, or what the file plans]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000), requires = "model")]
     steps: Option<u32>,
     /// Images that are made together on this machine, where images a second are measured [default: two a thread]

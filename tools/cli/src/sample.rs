@@ -94,9 +94,25 @@ pub fn run(args: &Args) -> Result<Verdict, Failure> {
     args.known.factor()?;
     match (&args.out, &args.output) {
         (Some(out), _) => many(args, out),
-        (None, Some(output)) if is_numbers(output) => many(args, output),
+        (None, Some(output)) if is_numbers(output) => {
+            no_grid(args, output)?;
+            many(args, output)
+        }
         (None, Some(output)) => one_picture(args, output),
         (None, None) => Err(Failure::usage("no file to write").help("give -o OUT.png, or --out DIR")),
+    }
+}
+
+/// Refuses what says how a picture is laid out, where numbers are written.
+fn no_grid(args: &Args, output: &Path) -> Result<(), Failure> {
+    let given = [("--columns", args.columns.is_some()), ("--zoom", args.zoom != 1)];
+    match given.into_iter().find(|(_, given)| *given) {
+        None => Ok(()),
+        Some((option, _)) => Err(Failure::usage(format_args!(
+            "{option} is for a picture, and {} holds numbers",
+            output.display()
+        ))
+        .help("leave it out, or give -o OUT.png")),
     }
 }
 

@@ -150,10 +150,7 @@ pub enum ImportError {
         problem: String,
     },
     /// The configuration asks for a tensor that is not there.
-    #[error(
-        "{path}: tensor `{key}` of shape {expected:?} is missing; config.json asks for it, so the two files are not \
-             of one model"
-    )]
+    #[error("{path}: tensor `{key}` of shape {expected:?} is missing; config.json asks for it, {advice}")]
     MissingTensor {
         /// The file.
         path: String,
@@ -161,6 +158,8 @@ pub enum ImportError {
         key: String,
         /// Its shape.
         expected: Vec<usize>,
+        /// What that means, and what to do.
+        advice: String,
     },
     /// A tensor's shape is not the configuration's.
     #[error(

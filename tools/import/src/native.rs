@@ -3,6 +3,7 @@
 use super::exported::{Kind, Manifest, Net, Plan, Tensor, View, null_class, planned};
 use super::pickle::{Saved, Stored};
 use super::stored::{self, Stored as File};
+use super::weights::absent;
 use super::{Checkpoint, ImportError, folders, notes_of, shown, unnamed};
 use crate::files;
 use crate::widen::widen;
@@ -56,6 +57,7 @@ impl Native {
             path: shown(file),
             key: known.to_string(),
             expected: vec![],
+            advice: absent(known, all.keys()),
         })?;
         let folder = file.parent().map(Path::to_path_buf).unwrap_or_default();
         Ok(Self::of(shown(file), &folder, source, prefix, all))
@@ -75,6 +77,7 @@ impl Native {
                 path,
                 key: known.to_string(),
                 expected: vec![],
+                advice: absent(known, all.keys()),
             });
         }
         let own = Self::of(path, folder, source, "", all);

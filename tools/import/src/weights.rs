@@ -128,6 +128,7 @@ impl<'a> Weights<'a> {
                 path: self.path.clone(),
                 key: key.to_string(),
                 expected: shape.to_vec(),
+                advice: absent(found, &self.left),
             });
         }
         let Source::Files { files, places } = &self.source else {
@@ -190,6 +191,18 @@ impl<'a> Weights<'a> {
             path: self.path.clone(),
             problem,
         }
+    }
+}
+
+/// What it means that tensor `key` is not among `names`: where they begin with what a wrapper put before them, that.
+pub(super) fn absent<'a>(key: &str, names: impl IntoIterator<Item = &'a String>) -> String {
+    let before = |name: &'a String| name.strip_suffix(key).filter(|prefix| prefix.ends_with('.'));
+    match names.into_iter().find_map(before).map(printable) {
+        None => "so the two files are not of one model".to_owned(),
+        Some(prefix) => format!(
+            "and the file has `{prefix}{key}`: a wrapper put `{prefix}` before the names of its network; save the network itself \
+             with save_pretrained, or take that off the names"
+        ),
     }
 }
 

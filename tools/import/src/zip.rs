@@ -162,7 +162,13 @@ fn lying<'a>(bytes: &'a [u8], entry: &Entry) -> Option<&'a [u8]> {
     if !bytes.get(at..)?.starts_with(&FILE) {
         return None;
     }
-    let start = at + FILE_BYTES + half(bytes, at + 26)? + half(bytes, at + 28)?;
+    let named = half(bytes, at + 26)?;
+    // The directory and the file agree on whose contents these are.
+    let name = bytes.get(at + FILE_BYTES..at + FILE_BYTES + named)?;
+    if String::from_utf8_lossy(name) != entry.name {
+        return None;
+    }
+    let start = at + FILE_BYTES + named + half(bytes, at + 28)?;
     bytes.get(start..start.checked_add(entry.packed)?)
 }
 
@@ -225,6 +231,10 @@ mod tests {
         let mut encrypted = whole.clone();
         encrypted[directory + 8] |= 1;
         assert!(of(&encrypted, 0).unwrap_err().contains("encrypted"));
+        // The directory has another name for it than the file itself.
+        let mut named = whole.clone();
+        named[30] = b'c';
+        assert!(of(&named, 0).unwrap_err().contains("damaged"));
         let mut huge = whole;
         huge[directory + 20..directory + 24].fill(0xFF);
         assert!(of(&huge, 0).unwrap_err().contains("4 GiB"));

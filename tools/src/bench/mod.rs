@@ -21,6 +21,7 @@ use mote_engine::{Engine, Steps};
 use mote_firmware_sim::{
     Board, Firmware, Image, ImageOptions, Observe, Parts, RunRequest, RuntimeFlash, SimError, runtime_flash,
 };
+use mote_runtime::internals::model::sampling::Prediction;
 use mote_runtime::{Arena, Config, Model, Portable, Sampler, Start, arena_bytes};
 use serde::Serialize;
 use std::ops::ControlFlow;
@@ -111,10 +112,12 @@ impl<'m> Bench<'m> {
     /// Of kind `Refused` where the model cannot be run so.
     pub fn new(file: &'m ModelFile, steps: Option<u32>, batch: Option<u64>) -> Result<Self, Error> {
         let header = file.model().header();
-        let usual = header
-            .schedule
-            .plan()
-            .map_or(STEPS.min(header.train_steps), |plan| plan.steps);
+        let usual = match header.schedule.plan() {
+            Some(plan) => plan.steps,
+            // A Gaussian chain takes all of its steps.
+            None if matches!(header.prediction, Prediction::Kernel) => header.train_steps,
+            None => STEPS.min(header.train_steps),
+        };
         let config = Config::of(header, steps.unwrap_or(usual));
         config.validate_for(file.model())?;
         let threads = std::thread::available_parallelism().map_or(1, usize::from) as u64;

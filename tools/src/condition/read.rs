@@ -5,6 +5,7 @@ use crate::data::array;
 use crate::files::keyed;
 use crate::tensors::TensorFile;
 use crate::{Error, ErrorKind};
+use mote_graph::config::printable;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
@@ -20,7 +21,10 @@ impl Conditions {
     pub fn parse(given: impl AsRef<OsStr>) -> Result<Self, Error> {
         match numbers(given.as_ref()) {
             Some(numbers) => Self::new("the condition", numbers.len(), numbers),
-            None => Self::read(given.as_ref()),
+            None => {
+                list(given.as_ref())?;
+                Self::read(given.as_ref())
+            }
         }
     }
 
@@ -55,15 +59,45 @@ fn numbers(given: &OsStr) -> Option<Vec<f64>> {
     given.to_str()?.split(',').map(|v| v.trim().parse().ok()).collect()
 }
 
+/// Refuses a list with commas between that holds something else than numbers, by its place; what is the name of a file passes.
+fn list(given: &OsStr) -> Result<(), Error> {
+    let Some(text) = given.to_str().filter(|text| text.contains(',')) else {
+        return Ok(());
+    };
+    let number = |item: &str| item.trim().parse::<f64>().is_ok();
+    let mut items = text.split(',').enumerate();
+    if !text.split(',').any(number) || keyed(given).0.exists() {
+        return Ok(());
+    }
+    match items.find(|(_, item)| !number(item)) {
+        None => Ok(()),
+        Some((index, item)) => {
+            let item = printable(item);
+            Err(Error::input(format_args!(
+                "number {index} of the condition is `{item}`, which is no number"
+            ))
+            .help("give numbers with commas between, such as 0.5,-1,0, or FILE.npz:ARRAY"))
+        }
+    }
+}
+
 fn tensor(path: &Path, key: Option<&str>) -> Result<(String, Vec<usize>, Vec<f64>), Error> {
     let help =
         |error| Error::coded(ErrorKind::Input, error).help("give numbers, FILE.npz:ARRAY or FILE.safetensors:KEY");
     let file = TensorFile::read(path).map_err(help)?;
     let keys = file.keys();
     let known = || NAMES.iter().find(|name| keys.iter().any(|key| key == *name));
-    let key = key
-        .or_else(|| known().copied())
-        .or_else(|| keys.first().map(String::as_str));
+    let key = key.or_else(|| known().copied());
+    if key.is_none() && keys.len() > 1 {
+        let shown = printable(&keys[..keys.len().min(20)].join(", "));
+        let problem = format_args!(
+            "{} holds several tensors ({shown}), none of them `{}`",
+            path.display(),
+            NAMES[0]
+        );
+        return Err(Error::input(problem).help("name one, as FILE.safetensors:KEY"));
+    }
+    let key = key.or_else(|| keys.first().map(String::as_str));
     let values = file.floats(key.unwrap_or(NAMES[0])).map_err(help)?;
     Ok((values.key, values.shape, values.data))
 }

@@ -79,7 +79,7 @@ pub fn convert_decoder(
 ) -> Result<Drawing, ConvertError> {
     let program = lower(&decoder.graph)?;
     let facts = facts(decoder.graph.output_shape())?;
-    check_weights(&program)?;
+    check_weights(&program, &program)?;
     let provenance = |scheme: Scheme| provenance(decoder, scheme, latents.len(), options.arena);
     let reference = emit(&program, &facts, None, Arena::Fast, &provenance(Scheme::F16))?;
     let memory = AlignedBytes::copy_of(&reference.bytes);

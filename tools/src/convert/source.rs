@@ -165,6 +165,8 @@ pub fn convert_source(
     }
     let (program, stats, mut notes) = (&within.program, within.stats, within.notes);
     let Some(widths) = widths else {
+        let copy = AlignedBytes::copy_of(&within.emitted.bytes);
+        notes.extend(guard::states(&Model::parse(copy.bytes())?, diffusion, &looks)?);
         let converted = Converted::float(within.emitted, arena, within.program, notes);
         return Ok(Converted {
             conditions: source.conditions,
@@ -315,13 +317,13 @@ fn within_f16(
     }
 }
 
-/// Refuses a weight that f16 does not hold, by its layer.
-pub(super) fn check_weights(program: &Program) -> Result<(), ConvertError> {
-    match program.ops.iter().find(|op| largest_weight(op) > LARGEST) {
+/// Refuses a weight that f16 does not hold, by its layer, with the number that `original`, the same in its own units, has there.
+pub(super) fn check_weights(program: &Program, original: &Program) -> Result<(), ConvertError> {
+    match program.ops.iter().position(|op| largest_weight(op) > LARGEST) {
         None => Ok(()),
-        Some(op) => Err(ConvertError::WeightBeyondF16 {
-            layer: op.name.clone(),
-            weight: largest_weight(op),
+        Some(index) => Err(ConvertError::WeightBeyondF16 {
+            layer: program.ops[index].name.clone(),
+            weight: original.ops.get(index).map_or(f32::INFINITY, largest_weight),
         }),
     }
 }
@@ -340,7 +342,7 @@ fn within(
     fixed: &BTreeSet<SlotId>,
 ) -> Result<Within, ConvertError> {
     let name = |slot: &SlotId| &source.program.ops[slot.0].name;
-    check_weights(&found.program)?;
+    check_weights(&found.program, &source.program)?;
     let mut notes = vec![];
     if let Some(first) = widened.iter().next() {
         let others = match widened.len() - 1 {

@@ -80,10 +80,16 @@ impl Units {
     fn of_norm(&self, norm: &mut Norm) {
         let exponent = norm.source.first().map_or(0, |slot| self.exponents[slot.0]);
         norm.bound = match norm.bound {
-            Bound::Eps(eps) => Bound::Eps(libm::ldexp(eps, -2 * exponent)),
-            Bound::Floor(floor) => Bound::Floor(libm::ldexp(floor, -exponent)),
+            Bound::Eps(eps) => Bound::Eps(least(libm::ldexp(eps, -2 * exponent))),
+            Bound::Floor(floor) => Bound::Floor(least(libm::ldexp(floor, -exponent))),
         };
     }
+}
+
+/// An epsilon, or the least above 0 that a model file holds. Values that are stored in f16 spread by 2^-24 or not at all: either is
+/// far below that.
+fn least(eps: f64) -> f64 {
+    eps.max(f64::from(f32::from_bits(1)))
 }
 
 /// Slots that have one unit together, and which of them have the unit of one.

@@ -3,14 +3,14 @@
 use super::given::Given;
 use super::keys::{Key, RunPart, Setting, StepTable, Table};
 use super::report::{Comparison, Report, TimeType};
-use super::runs::{Run, Runs, TIMES};
+use super::runs::{Run, Runs, TIMES, rule};
 use super::vectors::Vectors;
 use super::{CrosscheckError, Dtype, Quantity, Reference, tolerance};
 use crate::import::Checkpoint;
 use mote_graph::float::samplers::sigmas;
 use mote_graph::float::{Observed, Real, TimeFeatures};
 use mote_graph::graph::{Graph, Op, ValueId};
-use mote_graph::schedule::{Precision, PreviousRule, Schedule};
+use mote_graph::schedule::{Precision, Schedule};
 use std::collections::BTreeMap;
 use std::time::Instant;
 
@@ -227,11 +227,11 @@ impl<T: Real> Compare<'_, T> {
     fn steps(&mut self, name: &str, setting: &Setting, table: StepTable) -> Result<(), CrosscheckError> {
         let config = self.runs.config(setting);
         if table == StepTable::Sigmas {
-            let found = sigmas(&config, setting.steps, PreviousRule::Diffusers)?;
+            let found = sigmas(&config, setting.steps, rule(setting.method))?;
             return self.row(name, Quantity::Schedule, Reference::F64Pure, &found);
         }
         let schedule = Schedule::new(&config, Precision::F32)?;
-        let list = config.steps(setting.steps, PreviousRule::Diffusers)?;
+        let list = config.steps(setting.steps, rule(setting.method))?;
         let stride = (config.num_train_timesteps / setting.steps) as f64;
         let found: Vec<f64> = list
             .iter()

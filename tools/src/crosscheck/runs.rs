@@ -8,7 +8,7 @@ use crate::import::Checkpoint;
 use mote_graph::float::ddim::{Clip, guide};
 use mote_graph::float::samplers::FloatRun;
 use mote_graph::float::{Executor, Real, TimeFeatures};
-use mote_graph::schedule::{Precision, PreviousRule, SchedulerConfig};
+use mote_graph::schedule::{self, Precision, PreviousRule, SchedulerConfig};
 use mote_runtime::Method;
 use mote_runtime::internals::sampler::Variance;
 
@@ -168,7 +168,7 @@ impl<'a, T: Real> Runs<'a, T> {
             scheduler: &config,
             precision,
             steps: setting.steps,
-            prev: PreviousRule::Diffusers,
+            prev: rule(setting.method),
             method,
             clip,
             eta: 0.0,
@@ -192,6 +192,9 @@ impl<'a, T: Real> Runs<'a, T> {
     fn method(&self, setting: &Setting) -> Method {
         match setting.method.on(self.checkpoint.scheduler.levels) {
             Method::Ddpm(_) if self.checkpoint.has_variances() => Method::Ddpm(Variance::Learned),
+            Method::Ddpm(_) if self.checkpoint.scheduler.variance == schedule::Variance::FixedLarge => {
+                Method::Ddpm(Variance::Large)
+            }
             method => method,
         }
     }
@@ -235,6 +238,14 @@ impl<'a, T: Real> Runs<'a, T> {
                 .shape("noise", "a network whose output has the sample's shape"));
         }
         Ok(noise.data.iter().map(|v| T::of(*v)).collect())
+    }
+}
+
+/// What the timestep after a timestep is in diffusers' class of that sampler: DDIM's subtracts, all others go down their list.
+pub(super) fn rule(method: Method) -> PreviousRule {
+    match method {
+        Method::Ddim => PreviousRule::Diffusers,
+        _ => PreviousRule::List,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::{CrosscheckError, Dtype, Quantity, crosscheck};
 use crate::import::{Checkpoint, ImportError, import};
+use mote_graph::schedule::{SchedulerConfig, Variance};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype as Element, SafeTensors, serialize_to_file};
 use std::path::{Path, PathBuf};
@@ -44,6 +45,32 @@ fn the_fixture_holds_in_both_types() {
         );
         let json = serde_json::to_value(&report).unwrap();
         assert!(json["layers"][0]["max_abs_err"].is_f64() && json["model"].is_null() && json["dtype"].is_string());
+    }
+}
+
+/// Runs of diffusers' `DDPMScheduler` down lists that DDIM's subtraction does not give, with both variances that are fixed.
+#[test]
+fn ancestral_runs_are_those_of_diffusers() {
+    let data = fixture().join("../schedulers/ddpm");
+    for (name, large) in [("linspace", false), ("trailing", false), ("velocity", true)] {
+        let text = std::fs::read_to_string(data.join(name).with_extension("json")).unwrap();
+        let scheduler = SchedulerConfig::parse(name, &text).unwrap();
+        let note = "`variance_type` is fixed_large, which no model file holds: sample with --sampler ddpm --variance large for it";
+        assert_eq!(scheduler.notes, [note][..usize::from(large)]);
+        let with = |scheduler| Checkpoint {
+            scheduler,
+            ..checkpoint()
+        };
+        let vectors = data.join(name).with_extension("safetensors");
+        let report = crosscheck(&with(scheduler.clone()), &vectors, Dtype::F64).unwrap();
+        assert!(report.held && report.comparisons.len() == 2, "{name}: {report}");
+        let variance = if large {
+            Variance::FixedSmall
+        } else {
+            Variance::FixedLarge
+        };
+        let other = with(SchedulerConfig { variance, ..scheduler });
+        assert!(!crosscheck(&other, &vectors, Dtype::F64).unwrap().held, "{name}");
     }
 }
 

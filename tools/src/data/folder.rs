@@ -18,6 +18,10 @@ const LEFT_BEHIND: [&str; 6] = [
     "System Volume Information",
     "lost+found",
 ];
+/// Endings of pictures that are not read.
+const OTHER_PICTURES: [&str; 10] = [
+    "jpg", "jpeg", "gif", "bmp", "webp", "tif", "tiff", "avif", "heic", "jxl",
+];
 /// Longest list of names in an error.
 const SHOWN: usize = 3;
 
@@ -90,7 +94,18 @@ impl Listing {
         paths.sort();
         let (folders, files): (Vec<PathBuf>, Vec<PathBuf>) = paths.into_iter().partition(|p| p.is_dir());
         let png = |p: &PathBuf| p.extension().is_some_and(|e| e.eq_ignore_ascii_case("png"));
-        let (pictures, others) = files.into_iter().partition(png);
+        let (pictures, others): (Vec<PathBuf>, Vec<PathBuf>) = files.into_iter().partition(png);
+        // A set that is half read trains another network than was meant.
+        let unread: Vec<&PathBuf> = others.iter().filter(|other| is_other_picture(other)).collect();
+        if let (false, Some(first)) = (pictures.is_empty(), unread.first()) {
+            let name = first.file_name().unwrap_or_default().to_string_lossy();
+            let problem = format!(
+                "holds {} PNG files, and {} pictures that are not read, such as {name}: save all as PNG, or move the others away",
+                pictures.len(),
+                unread.len()
+            );
+            return Err(content(path, problem));
+        }
         Ok(Self {
             pictures,
             folders,
@@ -113,6 +128,11 @@ impl Listing {
 fn is_hidden(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     name.starts_with('.') || LEFT_BEHIND.iter().any(|left| name.eq_ignore_ascii_case(left))
+}
+
+fn is_other_picture(path: &Path) -> bool {
+    let ending = path.extension().unwrap_or_default();
+    OTHER_PICTURES.iter().any(|other| ending.eq_ignore_ascii_case(other))
 }
 
 /// The pictures of a set, each with as many channels as its file has.

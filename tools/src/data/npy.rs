@@ -70,6 +70,11 @@ pub fn header(file: &[u8], most: usize) -> Result<Header<'_>, String> {
         .strip_prefix(b"\x93NUMPY")
         .and_then(|f| f.first())
         .ok_or("is no .npy array")?;
+    if !(1..=3).contains(&version) {
+        return Err(format!(
+            "is .npy of version {version}; versions 1 to 3 are read: save it by numpy.save"
+        ));
+    }
     let (len, first): (usize, usize) = if version == 1 {
         let b = file.get(8..10).ok_or_else(short)?;
         (usize::from(u16::from_le_bytes([b[0], b[1]])), 10)
@@ -80,7 +85,22 @@ pub fn header(file: &[u8], most: usize) -> Result<Header<'_>, String> {
     let start = first.saturating_add(len);
     let header = file.get(first..start).ok_or_else(short)?;
     let header = std::str::from_utf8(header).map_err(|_| "has a header that is no text")?;
-    let fortran = field(header, "fortran_order").ok_or("does not say in which order its elements are")?;
+    for name in ["fortran_order", "descr", "shape"] {
+        if places(header, name).nth(1).is_some() {
+            return Err(format!("says '{name}' twice in its header: save it by numpy.save"));
+        }
+    }
+    let order = field(header, "fortran_order").ok_or("does not say in which order its elements are")?;
+    let fortran = match order.split([',', '}']).next().map(str::trim) {
+        Some("True") => true,
+        Some("False") => false,
+        other => {
+            let found = printable(other.unwrap_or_default());
+            return Err(format!(
+                "has 'fortran_order': {found}, expected True or False: save it by numpy.save"
+            ));
+        }
+    };
     let kind = field(header, "descr").ok_or("has no type")?;
     let kind = kind
         .strip_prefix(['\'', '"'])
@@ -104,7 +124,7 @@ pub fn header(file: &[u8], most: usize) -> Result<Header<'_>, String> {
         })?;
     Ok(Header {
         kind: kind.trim_start_matches(['<', '|', '=']),
-        fortran: fortran.starts_with("True"),
+        fortran,
         start,
         bytes: elements * width,
         shape,
@@ -137,8 +157,18 @@ fn row_major(data: &[f32], shape: &[usize]) -> Vec<f32> {
 
 /// The text after `'name':` in the header, which is a Python dictionary.
 fn field<'a>(header: &'a str, name: &str) -> Option<&'a str> {
-    let at = header.find(&format!("'{name}'"))?;
-    Some(header[at..].split_once(':')?.1.trim_start())
+    Some(header[places(header, name).next()?..].split_once(':')?.1.trim_start())
+}
+
+/// Where `name` stands in the header, in quotes of either kind.
+fn places<'a>(header: &'a str, name: &'a str) -> impl Iterator<Item = usize> + 'a {
+    let quoted = |at: &usize| {
+        let [before, after] = [&header[..*at], &header[at + name.len()..]];
+        ['\'', '"']
+            .iter()
+            .any(|quote| before.ends_with(*quote) && after.starts_with(*quote))
+    };
+    header.match_indices(name).map(|(at, _)| at).filter(quoted)
 }
 
 /// Bytes of an element of type `kind`, or why it is not read.
@@ -233,6 +263,32 @@ pub(super) mod tests {
         for (n, value) in found.iter().enumerate() {
             let (i, j, k) = (n / 12, n / 4 % 3, n % 4);
             assert_eq!(*value, (i + 2 * j + 6 * k) as f32);
+        }
+    }
+
+    /// A header as other writers have it, and what no writer means.
+    #[test]
+    fn headers_are_read_or_their_fault_is_named() {
+        let with = |version: u8, from: &str, to: &str| {
+            let bytes = file("|u1", "(1,)", &[5]);
+            let text = String::from_utf8_lossy(&bytes[10..bytes.len() - 1]).replace(from, to);
+            let length = (text.len() as u32).to_le_bytes();
+            let length = if version == 1 { &length[..2] } else { &length[..] };
+            [&b"\x93NUMPY"[..], &[version, 0], length, text.as_bytes(), &[5]].concat()
+        };
+        assert_eq!(parse(&with(1, "'", "\"")).unwrap().data, [5.0]);
+        assert_eq!(parse(&with(3, "", "")).unwrap().data, [5.0]);
+        for (bytes, words) in [
+            (with(0, "", ""), "version 0; versions 1 to 3"),
+            (with(4, "", ""), "version 4; versions 1 to 3"),
+            (with(1, "False", "1"), "'fortran_order': 1, expected True or False"),
+            (with(1, "False", "Falsely"), "'fortran_order': Falsely"),
+            (with(1, "False", "__import__('os')"), "expected True or False"),
+            (with(1, "{'descr'", "{'shape': (2,), 'descr'"), "says 'shape' twice"),
+            (with(1, "{'descr'", "{'descr': '<f8', 'descr'"), "says 'descr' twice"),
+        ] {
+            let error = parse(&bytes).unwrap_err();
+            assert!(error.contains(words), "{error}");
         }
     }
 

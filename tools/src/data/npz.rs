@@ -60,6 +60,7 @@ pub fn array(path: &Path, name: Option<&str>, known: &[&str]) -> Result<Named, D
         let shown = printable(&names[..names.len().min(20)].join(", "));
         return Err(fail(match name {
             Some(name) => format!("holds no array {} ({shown})", printable(name)),
+            None if names.is_empty() => "holds no array: save it by numpy.savez".to_owned(),
             None => format!("holds several arrays ({shown}): name one, as FILE.npz:ARRAY"),
         }));
     };

@@ -315,6 +315,26 @@ fn what_is_no_class_and_no_image_is_named() {
         &[("0.png", &black), ("1.png", &picture(1, &[0]))],
         &["1.png: has 1 x 1 pixels", "2 x 1", "must be alike"],
     );
+    refused(
+        &[
+            ("0.png", &black),
+            ("1.JPG", b"x"),
+            ("2.webp", b"x"),
+            ("notes.txt", b"x"),
+        ],
+        &[
+            "holds 1 PNG files, and 2 pictures that are not read, such as 1.JPG",
+            "save all as PNG",
+        ],
+    );
+    refused(
+        &[("a/0.png", &black), ("b/0.png", &black), ("b/1.jpeg", b"x")],
+        &["b: holds 1 PNG files, and 1 pictures", "such as 1.jpeg"],
+    );
+    refused(
+        &[("0.png", b"\xff\xd8\xff\xe0\0\x10JFIF")],
+        &["0.png: it is no PNG file but a JPEG"],
+    );
     refused(&[("0.png", &black[..20])], &["0.png: not a whole PNG file"]);
 }
 

@@ -1,7 +1,7 @@
 //! PNG files.
 
 use super::Picture;
-use png::{BitDepth, ColorType, Decoder, Encoder, Transformations};
+use png::{BitDepth, ColorType, DecodeOptions, Decoder, Encoder, Transformations};
 use std::io::Cursor;
 
 /// Largest picture that is read, pixels: a microcontroller's sample is far smaller.
@@ -44,7 +44,9 @@ pub fn encode(picture: &Picture) -> Result<Vec<u8>, ImageError> {
 
 /// The PNG file in `bytes`, as 8-bit gray or RGB; what is transparent becomes black.
 pub fn decode(bytes: &[u8]) -> Result<Picture, ImageError> {
-    let mut decoder = Decoder::new(Cursor::new(bytes));
+    let mut options = DecodeOptions::default();
+    options.set_ignore_adler32(false);
+    let mut decoder = Decoder::new_with_options(Cursor::new(bytes), options);
     decoder.set_transformations(Transformations::EXPAND | Transformations::STRIP_16);
     let (width, height) = {
         let info = decoder.read_header_info()?;
@@ -101,6 +103,25 @@ mod tests {
             };
             assert_eq!(decode(&encode(&picture).unwrap()).unwrap(), picture);
         }
+    }
+
+    /// The sum of the pixels themselves, under a chunk whose own checksum is right.
+    #[test]
+    fn a_wrong_sum_of_the_pixels_is_an_error() {
+        let picture = Picture {
+            width: 3,
+            height: 2,
+            channels: 1,
+            data: vec![7; 6],
+        };
+        let mut file = encode(&picture).unwrap();
+        let at = file.windows(4).position(|four| four == b"IDAT").unwrap();
+        let length = u32::from_be_bytes(*file[at - 4..].first_chunk().unwrap()) as usize;
+        file[at + 4 + length - 1] ^= 1;
+        let sum = crc32fast::hash(&file[at..at + 4 + length]);
+        file[at + 4 + length..at + 8 + length].copy_from_slice(&sum.to_be_bytes());
+        let error = decode(&file).unwrap_err().to_string();
+        assert!(error.starts_with("not a whole PNG file"), "{error}");
     }
 
     #[test]

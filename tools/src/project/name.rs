@@ -89,6 +89,12 @@ const PACKAGES: [&str; 16] = [
     "riscv-rt",
 ];
 
+/// Names that Windows gives to devices: no folder there has one.
+fn is_device(name: &str) -> bool {
+    let port = name.strip_prefix("com").or_else(|| name.strip_prefix("lpt"));
+    matches!(name, "con" | "prn" | "aux" | "nul") || port.is_some_and(|digit| matches!(digit.as_bytes(), [b'1'..=b'9']))
+}
+
 /// The name of a project in `folder`.
 ///
 /// # Errors
@@ -116,6 +122,9 @@ pub fn of(folder: &Path) -> Result<String, Error> {
     if TAKEN.contains(&plain.as_str()) || PACKAGES.contains(&plain.as_str()) {
         return Err(refuse(&name, "a build takes that word for something else"));
     }
+    if is_device(&plain) {
+        return Err(refuse(&name, "Windows takes that word for a device"));
+    }
     Ok(name)
 }
 
@@ -126,7 +135,16 @@ mod tests {
 
     #[test]
     fn only_names_of_packages_are_names() {
-        for good in ["my-app", "a", "/x/y/Digits_8", "my-app/"] {
+        for good in [
+            "my-app",
+            "a",
+            "/x/y/Digits_8",
+            "my-app/",
+            "com",
+            "com10",
+            "console",
+            "nulls",
+        ] {
             of(Path::new(good)).unwrap();
         }
         let long = "a".repeat(65);
@@ -136,6 +154,10 @@ mod tests {
             "..",
             "8bit",
             "-a",
+            "NUL",
+            "con",
+            "Com1",
+            "lpt9",
             "my app",
             "café",
             "a.b",

@@ -54,8 +54,8 @@ pub(super) fn read(path: &Path) -> Result<Target, Error> {
 
 /// The board that `text` describes; `stem` is its name where it gives none.
 pub(super) fn parse(shown: &str, stem: &str, text: &str) -> Result<Target, Error> {
-    let fields: Map<String, Value> =
-        basic_toml::from_str(text).map_err(|why| refuse(shown, &format!("is no TOML ({why}): mend the line")))?;
+    let fields: Map<String, Value> = basic_toml::from_str(text)
+        .map_err(|why| Error::input(format!("{shown} is no TOML ({why})")).help("mend the line"))?;
     let file = File { shown, fields: &fields };
     if let Some(unknown) = fields.keys().find(|name| !FIELDS.contains(&name.as_str())) {
         let value = &fields[unknown.as_str()];
@@ -66,6 +66,14 @@ pub(super) fn parse(shown: &str, stem: &str, text: &str) -> Result<Target, Error
         ));
     }
     file.target(stem)
+}
+
+/// `value` as its file has it. TOML has no null: numbers that are none in JSON become it.
+fn written(value: &Value) -> String {
+    match value {
+        Value::Null => "nan or inf".to_owned(),
+        value => value.to_string(),
+    }
 }
 
 /// `shown` `why`, where `why` is what is wrong, a colon and what to do.
@@ -83,6 +91,7 @@ impl File<'_> {
     /// That `field = value` cannot be.
     fn wrong(&self, field: &str, value: &Value, why: &str) -> Error {
         let (what, help) = why.split_once(": ").unwrap_or((why, EXPECTED.advice));
+        let value = written(value);
         Error::input(format!("{}: {field} = {value}: {what}", self.shown)).help(help)
     }
 
@@ -108,6 +117,24 @@ impl File<'_> {
         let number = value.as_f64().filter(|number| (least..=most).contains(number));
         let why = format!("is no number from {least} to {most}: write {field} = {least} or more");
         number.map(Some).ok_or_else(|| self.wrong(field, value, &why))
+    }
+
+    /// Where a memory of `bytes` begins.
+    fn address(&self, field: &str, bytes: u64) -> Result<Option<u32>, Error> {
+        let end = f64::from(u32::MAX) + 1.0;
+        let Some(at) = self.number(field, 0.0, end - 1.0)? else {
+            return Ok(None);
+        };
+        let value = &self.fields[field];
+        if at % 4.0 != 0.0 {
+            let why = "is no multiple of 4: write the address of the memory's first byte, such as 0x20000000";
+            return Err(self.wrong(field, value, why));
+        }
+        if at + bytes as f64 > end {
+            let why = format!("ends {bytes} bytes on, beyond 0xFFFFFFFF: write where the memory begins, and its size");
+            return Err(self.wrong(field, value, &why));
+        }
+        Ok(Some(at as u32))
     }
 
     fn target(&self, stem: &str) -> Result<Target, Error> {
@@ -144,17 +171,13 @@ impl File<'_> {
         target.description = self.text("description", line)?.unwrap_or(target.description);
         target.core = core.unwrap_or(target.core);
         target.flash.bytes = flash.unwrap_or(target.flash.bytes);
-        let address = |field| self.number(field, 0.0, f64::from(u32::MAX));
-        target.flash.origin = address("flash_start")?.map(|at| at as u32).or(target.flash.origin);
+        target.flash.origin = self.address("flash_start", target.flash.bytes)?.or(target.flash.origin);
         if let Some(bytes) = ram {
             target.describe_ram(bytes);
         }
-        if let Some(at) = address("ram_start")? {
-            target
-                .ram
-                .iter_mut()
-                .take(1)
-                .for_each(|ram| ram.origin = Some(at as u32));
+        let first = target.ram.first().map_or(0, |ram| ram.bytes);
+        if let Some(at) = self.address("ram_start", first)? {
+            target.ram.iter_mut().take(1).for_each(|ram| ram.origin = Some(at));
         }
         target.clock_hz = self.text("clock", units::hertz)?.or(target.clock_hz);
         let current = self.number("ua_per_mhz", 0.1, 10_000.0)?;

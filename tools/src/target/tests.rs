@@ -155,6 +155,36 @@ fn a_wrong_file_is_refused_by_field_and_value() {
             "ram_start = -1: is no number from 0",
             "ram_start",
         ),
+        (
+            "chip = \"nrf52840\"\nram_start = 0x20000001",
+            "ram_start = 536870913: is no multiple of 4",
+            "0x20000000",
+        ),
+        (
+            "chip = \"nrf52840\"\nflash_start = 0.5",
+            "flash_start = 0.5: is no multiple",
+            "first byte",
+        ),
+        (
+            "chip = \"nrf52840\"\nram = \"128K\"\nram_start = 0xFFFFFFF0",
+            "ram_start = 4294967280: ends 131072 bytes on, beyond 0xFFFFFFFF",
+            "its size",
+        ),
+        (
+            "chip = \"nrf52840\"\nflash = \"1M\"\nflash_start = 0xFFFF0000",
+            "flash_start = 4294901760: ends 1048576 bytes on",
+            "where the memory begins",
+        ),
+        (
+            "chip = \"pico\"\nua_per_mhz = nan",
+            "ua_per_mhz = nan or inf: is no number from 0.1",
+            "or more",
+        ),
+        (
+            "chip = \"pico\"\nchip = \"pico\"",
+            "b.toml is no TOML (duplicate key: `chip` at line 2 column 1)",
+            "mend the line",
+        ),
         ("core = \"cortex-m0\"", "b.toml lacks flash and ram", "chip"),
         ("chip = \"pico\"\nmillivolts = 3300", "gives one of", "both"),
         ("chip = \"pico\"\nname = \"\"", "has no character", "short name"),

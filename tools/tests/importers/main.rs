@@ -251,6 +251,24 @@ fn weights_that_do_not_fit_are_refused() {
     };
     let key = "down_blocks.0.resnets.0.conv1.weight";
     assert!(matches!(with(&|w| drop(w.remove(key))), ImportError::MissingTensor { key: k, .. } if k == key));
+    // What DataParallel and torch.compile put before every name.
+    for prefix in ["module.", "_orig_mod."] {
+        let wrapped = with(&|w| {
+            *w = w
+                .iter()
+                .map(|(key, tensor)| (format!("{prefix}{key}"), tensor.clone()))
+                .collect()
+        });
+        let said = wrapped.to_string();
+        assert!(
+            said.contains(&format!("the file has `{prefix}time_embedding.linear_1.weight`")),
+            "{said}"
+        );
+        assert!(
+            said.contains(&format!("put `{prefix}` before the names")) && said.contains("save_pretrained"),
+            "{said}"
+        );
+    }
     let extra = with(&|w| drop(w.insert("ema.decay".to_string(), (vec![1], vec![0.5]))));
     assert!(matches!(extra, ImportError::ExtraTensor { key, count: 1, .. } if key == "ema.decay"));
     let shape = with(&|w| w.get_mut(key).unwrap().0 = vec![8, 8, 9]);

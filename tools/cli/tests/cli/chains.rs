@@ -167,6 +167,11 @@ fn a_swiss_roll_is_trained_measured_converted_and_sampled() {
     mote("convert {chain} -o {model} --json", &places).json();
     let sampled = mote("sample {model} -o {picture} --count 50 --json", &places).json();
     assert_eq!(sampled["steps"], 40);
+    // All of its steps where none are asked for, as `sample` takes them.
+    assert_eq!(
+        mote("bench {model} --backends portable --batch 1 --json", &places).json()["steps"],
+        40
+    );
     let digests = |options: &str| {
         let line = format!("sample {{model}} -o {{picture}} --count 3 {options} --json");
         mote(&line, &places).json()["digests"].clone()

@@ -106,6 +106,11 @@ fn what_does_not_go_together_is_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     let model = model(folder.path());
     let places = [("m", model.as_path()), ("dir", folder.path())];
+    let header = br#"{"a":{"dtype":"F32","shape":[1,3],"data_offsets":[0,12]},"b":{"dtype":"F32","shape":[1,3],"data_offsets":[12,24]}}"#;
+    let tensors = [&(header.len() as u64).to_le_bytes()[..], header, &[0; 24]].concat();
+    std::fs::write(folder.path().join("two.safetensors"), tensors).expect("a file");
+    let archive = [&b"PK\x05\x06"[..], &[0; 18]].concat();
+    std::fs::write(folder.path().join("empty.npz"), archive).expect("a file");
     for (line, words) in [
         ("sample {m} -o {dir}/a.json", "conditioned on 3 numbers"),
         (
@@ -115,6 +120,30 @@ fn what_does_not_go_together_is_refused() {
         (
             "sample {m} -o {dir}/a.json --condition 1,2,nan",
             "number 2 of condition 0 is NaN",
+        ),
+        (
+            "sample {m} -o {dir}/a.json --condition 1,2,",
+            "number 2 of the condition is ``, which is no number",
+        ),
+        (
+            "sample {m} -o {dir}/a.json --condition 1,0x2,3",
+            "number 1 of the condition is `0x2`",
+        ),
+        (
+            "sample {m} -o {dir}/a.json --condition 0,0,0 --zoom 2",
+            "--zoom is for a picture, and",
+        ),
+        (
+            "sample {m} -o {dir}/a.npz --condition 0,0,0 --columns 3",
+            "a.npz holds numbers",
+        ),
+        (
+            "sample {m} -o {dir}/a.json --condition {dir}/two.safetensors",
+            "two.safetensors holds several tensors (a, b), none of them `cond`",
+        ),
+        (
+            "sample {m} -o {dir}/a.json --condition {dir}/empty.npz",
+            "empty.npz: holds no array: save it by numpy.savez",
         ),
         ("sample {m} -o {dir}/a.json --condition {dir}/none.npz:x", "none.npz"),
         ("sample {m} -o {dir}/a.png --condition 0,0,0", "no picture"),

@@ -48,14 +48,38 @@ impl Form {
                 (!whole).then_some("it is no whole NumPy archive (.npz), and no array (.npy)")
             }
             Self::Idx => idx(&head, len),
-            Self::Png => (!head.starts_with(b"\x89PNG\r\n\x1a\n")).then_some("it is no PNG file"),
+            Self::Png => (!head.starts_with(b"\x89PNG\r\n\x1a\n")).then(|| other_picture(&head)),
             Self::Onnx => (head.first() == Some(&0)).then_some("it is no ONNX model"),
         };
         file.rewind()?;
-        match problem {
+        match problem.map(|problem| stand_in(&head).unwrap_or(problem)) {
             None => Ok(()),
             Some(problem) => Err(io::Error::new(io::ErrorKind::InvalidData, problem)),
         }
+    }
+}
+
+/// What was put in a file's place by the way it came, told by its first 16 bytes.
+fn stand_in(head: &[u8]) -> Option<&'static str> {
+    let begins = |text: &str| head.len() >= text.len() && head[..text.len()].eq_ignore_ascii_case(text.as_bytes());
+    if begins("version https://") {
+        return Some("it is a pointer of Git LFS and not the file itself: run `git lfs pull` where it was cloned");
+    }
+    let page = begins("<!doctype") || begins("<html");
+    page.then_some("it is a web page and not the file itself: download it by its own address")
+}
+
+/// A picture of another form than PNG, told by its first 16 bytes.
+fn other_picture(head: &[u8]) -> &'static str {
+    match head {
+        [0xFF, 0xD8, 0xFF, ..] => "it is no PNG file but a JPEG: save it as PNG",
+        [b'G', b'I', b'F', b'8', ..] => "it is no PNG file but a GIF: save it as PNG",
+        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => {
+            "it is no PNG file but a WebP: save it as PNG"
+        }
+        [b'B', b'M', ..] => "it is no PNG file but a BMP: save it as PNG",
+        [b'I', b'I', b'*', 0, ..] | [b'M', b'M', 0, b'*', ..] => "it is no PNG file but a TIFF: save it as PNG",
+        _ => "it is no PNG file",
     }
 }
 
@@ -162,6 +186,27 @@ mod tests {
             let error = read_as(&path, 1 << 40, form).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{form:?}: {error}");
             assert!(error.to_string().contains(expected), "{form:?}: {error}");
+        }
+    }
+
+    /// What a clone without Git LFS and a browser leave, in place of a file of any form.
+    #[test]
+    fn what_stands_in_for_a_file_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        for form in [Form::SafeTensors, Form::Zip, Form::NumPy, Form::Idx, Form::Png] {
+            for (text, expected) in [
+                (
+                    "version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 9\n",
+                    "git lfs pull",
+                ),
+                ("<!DOCTYPE html><html></html>", "web page"),
+                ("<html><body>404</body></html>", "web page"),
+            ] {
+                std::fs::write(&path, text).unwrap();
+                let error = read_as(&path, 1 << 40, form).unwrap_err().to_string();
+                assert!(error.contains(expected), "{form:?}: {error}");
+            }
         }
     }
 

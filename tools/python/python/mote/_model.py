@@ -565,9 +565,8 @@ class Model:
             if found != 0.0:
                 raise usage("known_noise without known", "give known=, or leave it out")
             return None
-        if isinstance(known, (str, bytes)) or not isinstance(known, Iterable):
-            raise usage(f"known is {known!r}", "give a number an element, None where nothing is known")
-        return [None if one is None else real(one, "known") for one in known], found
+        elements = listed(known, "known", "give a number an element, None where nothing is known")
+        return [None if one is None else real(one, "known") for one in elements], found
 
     def _conditions(self, condition: Any, count: int) -> list[list[float]] | None:
         if condition is None:

@@ -1,5 +1,7 @@
 //! The scheduler classes that are known, and what they make of fields.
 
+use crate::schedule::Variance;
+
 /// Where a class's last step ends.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum End {
@@ -133,9 +135,12 @@ pub(super) const OTHER_LEVELS: &str = "it would have a run visit other noise lev
     holds: set it to false, and choose how timesteps are spread by timestep_spacing";
 
 impl Class {
-    pub fn notes(&self, name: &str) -> Vec<String> {
+    pub fn notes(&self, name: &str, variance: Variance) -> Vec<String> {
         if !self.solver {
-            return vec![];
+            // DDIM's class has no variance of its own.
+            let large = variance == Variance::FixedLarge && self.end == End::Always(true);
+            let note = "`variance_type` is fixed_large, which no model file holds: sample with --sampler ddpm --variance large for it";
+            return large.then(|| note.to_string()).into_iter().collect();
         }
         let own = if name == "PNDMScheduler" {
             "it calls the network twice at some timesteps".to_string()

@@ -136,6 +136,7 @@ impl SchedulerConfig {
         let num_train_timesteps = fields.integer("num_train_timesteps", 1, MAX_TIMESTEPS)?.unwrap_or(1000);
         let (beta_schedule, [beta_start, beta_end]) = betas(&mut fields, num_train_timesteps)?;
         let (clip_sample, clip_sample_range) = clip(&mut fields, class)?;
+        let variance = variance(&mut fields)?;
         let config = Self {
             num_train_timesteps,
             beta_start,
@@ -146,14 +147,14 @@ impl SchedulerConfig {
             steps_offset: steps_offset(&mut fields, class, num_train_timesteps)?,
             timestep_spacing: spacing(&mut fields, class)?,
             prediction_type: prediction(&mut fields)?,
-            variance: variance(&mut fields)?,
+            variance,
             levels: Levels::Alphas,
             shift: 1.0,
             edm: None,
             clip_sample,
             clip_sample_range,
             zero_snr_alpha: if class.solver { SOLVERS_ZERO } else { 0.0 },
-            notes: class.notes(&class_name),
+            notes: class.notes(&class_name, variance),
             class_name,
         };
         algorithm(&mut fields, config.set_alpha_to_one)?;
