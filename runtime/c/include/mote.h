@@ -1,4 +1,4 @@
-// source 4768bc7a3371c4442ccd0c4cf9a5a69a42ac9ed323a2b02c3c0831f7a5e34671
+// source 2f2727412197dbccec6bd5e2fe4f229a5f099093aadfe5cfa5c8b56115d8f0d9
 // Mote for C: a diffusion model in flash, images from it in memory that you own.
 //
 //     static mote_model model;                       // storage, not yet in use: zeros
@@ -303,6 +303,10 @@ enum mote_status
   MOTE_UNREAD = 431,
   // The reader gives other weights than the model's.
   MOTE_OTHER_WEIGHTS = 432,
+  // The second factor r(x) is for chains of 2015.
+  MOTE_NO_CHAIN = 433,
+  // The noise of known bits is outside 0 to one half.
+  MOTE_KNOWN_NOISE = 434,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L
@@ -570,6 +574,19 @@ mote_status mote_start_between(struct mote_run *run,
 mote_status mote_inpaint(struct mote_run *run,
                          const int32_t *image,
                          size_t elements);
+
+// Multiplies the steps of a chain of 2015 by what is known of its elements: those of `seen` (Q24; a bit is set above 0) that are not
+// `MOTE_UNKNOWN`. `noise` is the probability that a bit was flipped, Q31, 0 to 2^30; or a value's standard deviation, Q24, where
+// `UINT32_MAX` is infinite. With 0 they are known exactly. Call it before the first step, and again after a resume. Feature `posterior`.
+//
+// `seen` stays where and as it is until the last call with that run.
+//
+// The caller sees to it:
+// `run` was begun or is zeros; `elements` elements at `seen` are readable.
+mote_status mote_posterior(struct mote_run *run,
+                           const int32_t *seen,
+                           size_t elements,
+                           uint32_t noise);
 
 // Conditions the run on `vector`, of as many numbers as the model takes, in its fixed point. Call it before the first step, and again
 // after a resume. Feature `condition`.
