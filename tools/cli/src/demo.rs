@@ -105,7 +105,7 @@ fn demonstrate(args: &Args) -> Result<Verdict, Failure> {
     data.samples = assemble::samples(&shown.traces, file.picture_shape())?;
     data.samples_caption = format!("Seeds 0 to {}, {STEPS} steps, on this machine.", IMAGES - 1);
     data.films = vec![assemble::film(&frames, "x_t, seed 0")?];
-    data.quality = Some(assemble::quality(&shown.float));
+    data.quality = Some(assemble::quality(model, &shown.float)?);
     data.backends = assemble::backends(&shown.outcomes);
     data.sensitivity = assemble::sensitivity(&converted);
     data.live = Live::of(model, file.bytes(), CHECKED_STEPS).map(|live| Live {

@@ -1,5 +1,6 @@
 //! `mote validate`: the same bits everywhere, and how close they are to the float network.
 
+mod pair;
 mod statistics;
 mod tables;
 
@@ -32,6 +33,7 @@ Examples:
   mote validate my.mote
   mote validate my.mote --backends oracle,cpu,board:netduinoplus2 --steps 50 --seeds 8
   mote validate my.mote --against my-checkpoint/ --min-psnr 40 --json
+  mote validate my.mote --against my-checkpoint/ --seeds 96 --worst worst.png
   mote validate my.mote --against my-checkpoint/ --layers
   mote validate my.mote --against my-checkpoint/ --distribution 1000 --data train-images-idx3-ubyte.gz
   mote validate my.mote --against my-checkpoint/ --backends cuda --float cuda --seeds 1000 --distribution 50000
@@ -70,6 +72,9 @@ pub struct Args {
     /// Compare both distributions with real images too: an .npz archive (train_x), an IDX file or a folder of PNG files, as `mote train` takes them
     #[arg(long, value_name = "DATA", requires = "distribution")]
     data: Option<PathBuf>,
+    /// Draw the worst image: the model's, and the float network's beside it
+    #[arg(long, value_name = "FILE.png", requires = "against", conflicts_with = "out")]
+    worst: Option<PathBuf>,
     /// Say for every operator how far its output is from the float network's
     #[arg(long, requires = "against")]
     layers: bool,
@@ -96,6 +101,7 @@ pub fn run(args: &Args) -> Result<Verdict, Failure> {
     let out = statistics::prepare(args)?;
     let file = ModelFile::open(&args.model)?;
     let opened = file.opened();
+    let picture = pair::prepare(args, file.model())?;
     let validation = Validation {
         request: Request {
             factor: args.known.factor()?,
@@ -128,6 +134,9 @@ pub fn run(args: &Args) -> Result<Verdict, Failure> {
         .as_ref()
         .map(|checkpoint| compare(opened, checkpoint, &runs, device))
         .transpose()?;
+    if let (Some(picture), Some(float)) = (&picture, &float) {
+        pair::write(picture, file.model(), float)?;
+    }
     let spread = match (&checkpoint, args.distribution) {
         (Some(checkpoint), Some(count)) => Some(distributed(args, opened, checkpoint, &config, count as usize)?),
         _ => None,

@@ -7,6 +7,7 @@ mod scatter;
 mod sheet;
 mod signal;
 mod sink;
+mod worst;
 
 pub use grid::grid;
 pub use png::{ImageError, decode, encode};
@@ -14,6 +15,7 @@ pub use scatter::scatter;
 pub use sheet::{fits_one_picture, sheet};
 pub use signal::Signal;
 pub use sink::{ImageSink, Made};
+pub use worst::{is_drawn, worst};
 
 use mote_runtime::Model;
 use mote_runtime::internals::model::header::Header;

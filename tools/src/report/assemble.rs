@@ -68,7 +68,7 @@ pub fn of_conversion_with(
     data.samples = samples(&traces, Shape::of_picture(model))?;
     data.samples_caption = format!("Seeds 0 to {}, {} steps, on this machine.", SAMPLES - 1, config.steps);
     data.films = vec![film(&frames(model, &config, conditions.first())?, "x_t, seed 0")?];
-    data.quality = Some(quality(&float));
+    data.quality = Some(quality(model, &float)?);
     data.sensitivity = sensitivity(converted);
     data.live = Live::of(model, file.bytes(), config.steps).map(|live| Live {
         expected: expected(&traces, config.steps, "this report's machine"),
@@ -180,19 +180,23 @@ fn picture(picture: &images::Picture, caption: String) -> Result<Picture, Error>
 }
 
 /// The comparison with the float network, for the page.
-pub fn quality(float: &FloatComparison) -> Quality {
+pub fn quality(model: &Model<'_>, float: &FloatComparison) -> Result<Quality, Error> {
+    let captions = ["here", "the float network"];
+    let worst = images::worst(model, float).into_iter().flatten().zip(captions);
+    let shown = |(of, caption): (images::Picture, &str)| picture(&of, format!("seed {}, {caption}", float.worst_seed));
     let step = |(i, t): (usize, &u32)| StepQuality {
         timestep: *t,
         state_psnr_db: float.state_psnr_db_by_step[i],
         eps_sqnr_db: float.eps_sqnr_db_by_step[i],
     };
-    Quality {
+    Ok(Quality {
+        worst: worst.map(shown).collect::<Result<_, _>>()?,
         images: float.images,
         x0_psnr_db_mean: float.x0_psnr_db_mean,
         x0_psnr_db_p5: float.x0_psnr_db_p5,
         x0_psnr_db_min: float.x0_psnr_db_min,
         steps: float.timesteps.iter().enumerate().map(step).collect(),
-    }
+    })
 }
 
 /// The comparison of backends, for the page.

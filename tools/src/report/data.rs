@@ -65,6 +65,8 @@ pub struct Quality {
     pub x0_psnr_db_p5: f64,
     /// The worst image's, dB.
     pub x0_psnr_db_min: f64,
+    /// The worst image as the model has it, then as the float network has it; empty where it is no picture.
+    pub worst: Vec<Picture>,
     /// By step, first step first.
     pub steps: Vec<StepQuality>,
 }

@@ -26,6 +26,7 @@ fn full() -> ReportData {
             x0_psnr_db_mean: 47.5,
             x0_psnr_db_p5: 44.0,
             x0_psnr_db_min: 44.0,
+            worst: vec![picture("seed 5, here"), picture("seed 5, the float network")],
             steps: vec![
                 StepQuality {
                     timestep: 950,

@@ -86,6 +86,9 @@ pub struct FloatComparison {
     pub x0_psnr_db_min: f64,
     /// Seed of the worst image.
     pub worst_seed: u64,
+    /// The worst image as the model leaves it and as the float network does, `(channel, row, col)`; both empty where there is no image.
+    #[serde(skip)]
+    pub worst_states: [Vec<f64>; 2],
     /// Signal-to-noise ratio of the network's output at the same x_t, by step, averaged over images in dB.
     pub eps_sqnr_db_by_step: Vec<f64>,
     /// PSNR of the state after each step, peak 2, averaged over images in dB.
@@ -149,9 +152,16 @@ pub fn against<'i>(
     let float_runs = FloatRuns::new(opened, checkpoint, config)?;
     let placed = PlacedNetwork::new(&checkpoint.graph, device)?;
     let asked = images.into();
-    let mut images = Vec::new();
+    let mut images: Vec<Image> = Vec::new();
+    let mut worst = (f64::INFINITY, [vec![], vec![]]);
     for group in asked.groups(placed.followed()) {
-        images.extend(float_runs.compare(placed.network(), config, group)?);
+        for mut image in float_runs.compare(placed.network(), config, group)? {
+            let last = std::mem::take(&mut image.last);
+            if image.x0_psnr_db < worst.0 {
+                worst = (image.x0_psnr_db, last);
+            }
+            images.push(image);
+        }
         group.seeds.iter().for_each(|_| on_image());
     }
     let count = images.len().max(1) as f64;
@@ -170,6 +180,7 @@ pub fn against<'i>(
         x0_psnr_db_mean: mean(&|image| image.x0_psnr_db),
         x0_psnr_db_p5: ranked(images.len().div_ceil(20).saturating_sub(1)),
         x0_psnr_db_min: ranked(0),
+        worst_states: worst.1,
         worst_seed: order.first().map_or(0, |i| asked.seeds[*i]),
         eps_sqnr_db_by_step: by_step(|image| &image.eps_sqnr_db),
         state_psnr_db_by_step: by_step(|image| &image.state_psnr_db),
@@ -206,6 +217,8 @@ struct Image {
     eps_sqnr_db: Vec<f64>,
     state_psnr_db: Vec<f64>,
     timesteps: Vec<u32>,
+    /// The finished image of the model and of the float network.
+    last: [Vec<f64>; 2],
 }
 
 impl Image {
@@ -217,6 +230,7 @@ impl Image {
             eps_sqnr_db: vec![],
             state_psnr_db: vec![],
             timesteps: times.iter().map(|time| *time as u32).collect(),
+            last: [vec![], vec![]],
         }
     }
 }
@@ -285,10 +299,13 @@ impl<'a> FloatRuns<'a> {
                 image.eps_sqnr_db.push(decibels(signal, noise));
             }
         }
-        for (step, float) in float.iter().enumerate() {
-            for ((image, (_, found)), expected) in images.iter_mut().zip(&runs).zip(float.chunks_exact(len)) {
+        for (step, states) in float.iter().enumerate() {
+            for ((image, (_, found)), expected) in images.iter_mut().zip(&runs).zip(states.chunks_exact(len)) {
                 image.finite &= expected.iter().all(|v| v.is_finite());
                 image.state_psnr_db.push(psnr_db(&found[step], expected));
+                if step + 1 == float.len() {
+                    image.last = [found[step].clone(), expected.to_vec()];
+                }
             }
         }
         for image in &mut images {

@@ -37,6 +37,39 @@ fn the_oracle_and_this_machine_agree_and_the_float_network_is_near() {
     assert_eq!(float["eps_sqnr_db_by_step"].as_array().unwrap().len(), 10);
 }
 
+/// The worst image, and the float network's beside it, in the file and in the report.
+#[test]
+fn the_worst_image_stands_beside_the_float_network_s() {
+    let dir = folder();
+    let places = [("model", model()), ("digits", &*digits()), ("dir", dir.path())];
+    let line = "validate {model} --backends cpu --against {digits} --steps 3 --seeds 3 --worst {dir}/worst.png --json";
+    let float = mote(line, &places).json()["float"].clone();
+    let picture = mote_tools::images::decode(&std::fs::read(dir.path().join("worst.png")).unwrap()).unwrap();
+    assert_eq!((picture.width, picture.height, picture.channels), (2 * 8 * 8, 8 * 8, 1));
+    // The halves are near each other, and the left one is what `sample` draws of that seed.
+    let seed = float["worst_seed"].as_u64().unwrap();
+    let line = format!("sample {{model}} --seed {seed} --count 1 --steps 3 --zoom 8 -o {{dir}}/here.png");
+    assert_eq!(mote(&line, &places).status, 0);
+    let here = mote_tools::images::decode(&std::fs::read(dir.path().join("here.png")).unwrap()).unwrap();
+    for (both, alone) in picture.data.chunks(picture.width).zip(here.data.chunks(here.width)) {
+        let (left, right) = both.split_at(here.width);
+        assert_eq!(left, alone);
+        assert!(left.iter().zip(right).all(|(a, b)| a.abs_diff(*b) < 32));
+    }
+    let refused = mote("validate {model} --against {digits} --worst {model}", &places);
+    assert!(
+        refused.status == 2 && refused.stderr.contains("both input and output"),
+        "{}",
+        refused.stderr
+    );
+    let refused = mote("validate {model} --worst {dir}/w.png", &places);
+    assert!(
+        refused.status == 2 && refused.stderr.contains("--against"),
+        "{}",
+        refused.stderr
+    );
+}
+
 #[test]
 fn a_fault_is_found_and_its_operator_is_named() {
     let faulty = |kind: &str| {

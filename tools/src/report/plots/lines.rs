@@ -1,7 +1,8 @@
 //! Quality by step: two small line plots side by side.
 
 use super::axis::ticks;
-use crate::report::data::{Quality, StepQuality};
+use crate::report::data::{Picture, Quality, StepQuality};
+use crate::report::pictures::grid;
 
 const WIDTH: f64 = 460.0;
 const HEIGHT: f64 = 260.0;
@@ -14,7 +15,7 @@ pub fn quality(q: &Quality) -> String {
         "<p class=\"figures\"><span><b>{:.2} dB</b> mean PSNR of the final image</span>\
          <span><b>{:.2} dB</b> 5th percentile</span><span><b>{:.2} dB</b> worst image</span><span><b>{}</b> images</span></p>\n",
         q.x0_psnr_db_mean, q.x0_psnr_db_p5, q.x0_psnr_db_min, q.images,
-    );
+    ) + &worst(&q.worst);
     if q.steps.is_empty() {
         return summary;
     }
@@ -27,6 +28,14 @@ pub fn quality(q: &Quality) -> String {
         plot("State after the step, PSNR in dB", |s| s.state_psnr_db),
         plot("Network output, SQNR in dB", |s| s.eps_sqnr_db),
     )
+}
+
+/// The worst image, of the model and of the float network side by side.
+fn worst(pictures: &[Picture]) -> String {
+    if pictures.is_empty() {
+        return String::new();
+    }
+    format!("<p class=\"label\">The worst image</p>\n{}", grid(pictures))
 }
 
 /// One line; x runs in the order of the steps, labelled with timesteps.
