@@ -9,7 +9,7 @@ use mote_tools::convert::equalize::of_checkpoint;
 use mote_tools::{Arena, Checkpoint, Conversion, Scheme};
 
 fn open() -> Checkpoint {
-    Checkpoint::open(&digits()).expect("the checkpoint is there")
+    Checkpoint::open(digits()).expect("the checkpoint is there")
 }
 
 /// Mean over the eight noises of the reference vectors, 20 steps.
