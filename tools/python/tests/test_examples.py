@@ -101,7 +101,7 @@ class Examples(unittest.TestCase):
         warnings.simplefilter("ignore")
 
     def run_all(self, module, needs=None):
-        runner = doctest.DocTestRunner(checker=Said(), optionflags=doctest.ELLIPSIS)
+        runner = doctest.DocTestRunner(checker=Said(), verbose=False, optionflags=doctest.ELLIPSIS)
         found = names(needs)
         for test in examples(module):
             # Each begins with a model that is open and a run that is its own.
