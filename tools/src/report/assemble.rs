@@ -70,6 +70,7 @@ pub fn of_conversion_with(
     data.films = vec![film(&frames(model, &config, conditions.first())?, "x_t, seed 0")?];
     data.quality = Some(quality(model, &float)?);
     data.sensitivity = sensitivity(converted);
+    data.notes.clone_from(&converted.notes);
     data.live = Live::of(model, file.bytes(), config.steps).map(|live| Live {
         expected: expected(&traces, config.steps, "this report's machine"),
         condition: conditions.first().map(|vector| vector.to_vec()),

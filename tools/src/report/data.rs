@@ -10,6 +10,8 @@ pub struct ReportData {
     pub command: String,
     /// Label and value, in order: checkpoint, scheme, sizes.
     pub facts: Vec<(String, String)>,
+    /// What the conversion noted: prices, doubts, what was left out.
+    pub notes: Vec<String>,
     /// What the page samples itself.
     pub live: Option<Live>,
     /// Finished images.

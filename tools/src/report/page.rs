@@ -9,6 +9,11 @@ const STYLE: &str = include_str!("style.css");
 /// The report as one self-contained HTML page.
 pub fn html(data: &ReportData) -> String {
     let live = data.live.as_ref();
+    let note = |note: &String| format!("<li>{}</li>\n", escape(note));
+    let notes = match data.notes.as_slice() {
+        [] => String::new(),
+        notes => format!("<ul>\n{}</ul>\n", notes.iter().map(note).collect::<String>()),
+    };
     let sections = [
         section(
             "Draw here",
@@ -21,6 +26,7 @@ pub fn html(data: &ReportData) -> String {
             "The sampler's state x_t, as a picture, at the training timesteps under it.",
             pictures::films(&data.films),
         ),
+        section("Notes", "What the conversion said.", notes),
         section(
             "Against the float model",
             "Both start from the same noise. PSNR of the state after each step, with peak 2, and signal to quantization noise \

@@ -14,6 +14,7 @@ fn full() -> ReportData {
         title: "tiny <model>".to_owned(),
         command: "mote convert tiny -o tiny.mote".to_owned(),
         facts: vec![("Scheme".to_owned(), "w8a8".to_owned())],
+        notes: vec!["16 bits where <no> arena grows".to_owned()],
         live: None,
         samples: vec![picture("seed 1")],
         samples_caption: "20 steps".to_owned(),
@@ -73,6 +74,7 @@ fn full() -> ReportData {
 fn every_section_is_there_and_nothing_comes_from_elsewhere() {
     let page = html(&full());
     for title in [
+        "Notes",
         "Samples",
         "From noise to image",
         "Against the float",
