@@ -5,7 +5,7 @@ use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// Multiply-accumulates of a call above which other threads are kept awake for it.
-const WORTH_MACS: u64 = 20_000_000;
+const WORTH_MACS: u64 = 500_000_000;
 
 /// How long a helper looks for work before it lets the pool put it to sleep.
 const PATIENCE: Duration = Duration::from_micros(200);

@@ -251,6 +251,9 @@ fn work_cut_among_threads_gives_the_runtimes_bits() {
         let file = large(bits);
         let model = Model::parse(file.bytes()).expect("a valid model");
         assert_equal(&model, &mut Random(5), &format!("a large program, {bits:?}"));
+        let file = heads(5, [24, 24], &[[2, 8], [1, 24]], Some(&mut |_| bits));
+        let model = Model::parse(file.bytes()).expect("a valid model");
+        assert_equal(&model, &mut Random(6), &format!("large attentions, {bits:?}"));
     }
 }
 

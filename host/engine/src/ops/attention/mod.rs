@@ -23,7 +23,7 @@ use rayon::prelude::*;
 const TILE: usize = 8;
 
 /// Elements of work above which an attention is worth several threads.
-const PARALLEL_WORK: usize = 2_000_000;
+const PARALLEL_WORK: usize = 16_000_000;
 
 /// Whether an attention over so many positions, of heads of `depth` channels, is worth several threads.
 pub(super) fn is_worth_threads(positions: usize, depth: usize, heads: usize) -> bool {

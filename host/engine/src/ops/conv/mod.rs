@@ -29,7 +29,7 @@ use packed::{Halves, Packed};
 use rayon::prelude::*;
 
 /// Multiply-accumulates above which an operator is worth several threads.
-const PARALLEL_MACS: usize = 4_000_000;
+const PARALLEL_MACS: usize = 16_000_000;
 
 /// Bytes of weights that stay in a first cache beside the inputs.
 const NEAR_BYTES: usize = 24 << 10;

@@ -25,7 +25,7 @@ use mote_runtime::internals::tensor::{Dtype, Tensor};
 use rayon::prelude::*;
 
 /// Elements above which the second pass is worth several threads.
-const PARALLEL_ELEMENTS: usize = 50_000;
+const PARALLEL_ELEMENTS: usize = 200_000;
 
 /// Chunks whose sums of four products, each below 2^15, fit 32 bits.
 const MOST_QUADS: usize = 1 << 14;
