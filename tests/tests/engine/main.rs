@@ -22,7 +22,7 @@ use mote_tools::import::import;
 use mote_tools::plan::Windows;
 use mote_tools::quantize::scheme::{Bits, Scheme};
 
-use programs::{factors_at_random, floats, heads, large, many_taps, program, program_with, signals, strips, thin};
+use programs::{cut, factors_at_random, floats, heads, large, many_taps, program, program_with, signals, strips, thin};
 
 /// Every operator's output of one call.
 #[derive(Default)]
@@ -248,9 +248,10 @@ fn signals_give_the_runtimes_bits() {
 #[test]
 fn work_cut_among_threads_gives_the_runtimes_bits() {
     for bits in [Bits::Eight, Bits::Sixteen] {
-        let file = large(bits);
-        let model = Model::parse(file.bytes()).expect("a valid model");
-        assert_equal(&model, &mut Random(5), &format!("a large program, {bits:?}"));
+        for file in [large(bits), cut(bits)] {
+            let model = Model::parse(file.bytes()).expect("a valid model");
+            assert_equal(&model, &mut Random(5), &format!("a large program, {bits:?}"));
+        }
         let file = heads(5, [24, 24], &[[2, 8], [1, 24]], Some(&mut |_| bits));
         let model = Model::parse(file.bytes()).expect("a valid model");
         assert_equal(&model, &mut Random(6), &format!("large attentions, {bits:?}"));

@@ -111,20 +111,31 @@ fn of_builder(mut b: Builder, random: &mut Random, windows: fn(&Program) -> Wind
     file(&b.program, &diffusion(), windows(&b.program), bits)
 }
 
-/// A program whose operators are worth several threads: convolutions with a residual, through the x2, and of a concatenation; a normalization.
+/// Large operators: convolutions with a residual, through the x2, and of a concatenation.
 pub fn large(bits: Bits) -> AlignedBytes {
-    let mut b = Builder::new(9, [1, 52, 52]);
-    let x = b.push(Input::IDENTITY, [1, 52, 52]);
+    large_of(26, bits)
+}
+
+/// The same, and a normalization, of which the desktop engine cuts every kind among threads.
+pub fn cut(bits: Bits) -> AlignedBytes {
+    large_of(52, bits)
+}
+
+fn large_of(side: usize, bits: Bits) -> AlignedBytes {
+    let mut b = Builder::new(9, [1, side, side]);
+    let x = b.push(Input::IDENTITY, [1, side, side]);
     let first = b.conv(&[x], 24, same(3), None);
     let second = b.conv(&[first], 40, same(3), None);
     let beside = b.conv(&[first], 40, POINT, None);
     let third = b.conv(&[second], 40, same(3), Some((beside, 0.5)));
     let joined = b.conv(&[third, first], 24, same(3), None);
-    // Two readers: it is made for itself.
-    let wide = b.conv(&[first], 80, POINT, None);
-    let normed = b.norm(&[wide], 8, true, None);
-    b.conv(&[normed], 2, POINT, None);
-    b.conv(&[normed], 3, POINT, None);
+    if side > 26 {
+        // Two readers: it is made for itself.
+        let wide = b.conv(&[first], 80, POINT, None);
+        let normed = b.norm(&[wide], 8, true, None);
+        b.conv(&[normed], 2, POINT, None);
+        b.conv(&[normed], 3, POINT, None);
+    }
     let up = Window {
         upsample: true,
         stride: [2; 2],
