@@ -11,6 +11,20 @@ use crate::random::Random;
 
 pub use mote_tools::chain::convert::SCHEMES;
 
+/// The probability that a draw sets a bit: the number of words for which it does, found by bisection.
+pub fn chance(draw: impl Fn(u32) -> bool) -> f64 {
+    let (mut low, mut high) = (0u64, 1 << 32);
+    while low < high {
+        let middle = (low + high) / 2;
+        if draw(middle as u32) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    low as f64 / 4_294_967_296.0
+}
+
 /// Steps of the small binomial chain.
 pub const BIT_STEPS: usize = 60;
 

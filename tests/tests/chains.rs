@@ -9,7 +9,7 @@ use mote_oracle::Oracle;
 use mote_runtime::internals::schedule::chain::{BIT_Q24, BitStep, KernelStep, deviation_q30};
 use mote_runtime::{Arena, Config, Model, RunError, Sampler, Start};
 use mote_tests::boards::board;
-use mote_tests::chains::{self, BIT_STEPS};
+use mote_tests::chains::{self, BIT_STEPS, chance};
 use mote_tests::parts::Parts;
 use mote_tests::running::{Finished, finish};
 use mote_tools::Validation;
@@ -263,21 +263,6 @@ fn untrained_chains_draw_from_the_prior() {
     );
 }
 
-/// The probability that the device's step sets a bit: the number of words for which it does, found by bisection.
-fn chance(step: &BitStep, set: bool, f: f64) -> f64 {
-    let out_q24 = (f * 16_777_216.0).round() as i32;
-    let (mut low, mut high) = (0u64, 1 << 32);
-    while low < high {
-        let middle = (low + high) / 2;
-        if step.apply(set, out_q24, middle as u32) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    low as f64 / 4_294_967_296.0
-}
-
 #[test]
 fn the_device_s_bits_have_the_probabilities_of_the_kernel() {
     let chain = Binomial::linear(2000, 0.2);
@@ -296,10 +281,11 @@ fn the_device_s_bits_have_the_probabilities_of_the_kernel() {
         (1000, 2000),
     ] {
         let step = BitStep::new(q62(chain.alpha[to]), q62(chain.alpha[from]), prior_q31);
-        for f in [-30.0, -9.0, -3.0, -0.5, 0.0, 0.5, 3.0, 9.0, 30.0] {
+        for f in [-30.0, -9.0, -3.0, -0.5, 0.0, 0.5, 3.0, 9.0, 30.0f64] {
+            let out_q24 = (f * 16_777_216.0).round() as i32;
             for set in [false, true] {
                 let exact = sigmoid(chain.reverse(Span { from, to }, set, f).0);
-                let error = (chance(&step, set, f) - exact).abs();
+                let error = (chance(|word| step.apply(set, out_q24, word)) - exact).abs();
                 worst = worst.max(error);
                 assert!(
                     error < 1e-4 * exact.min(1.0 - exact) + 2e-6,

@@ -10,7 +10,7 @@ use mote_runtime::internals::schedule::chain::{BitStep, KernelStep, bit_q24};
 use mote_runtime::internals::schedule::posterior::{INFINITE_Q24, MOST_FLIP_Q31, SeenBit, SeenValue};
 use mote_runtime::{Arena, Config, Feature, Model, Poll, Run, RunError, Sampler, Start};
 use mote_tests::boards::board;
-use mote_tests::chains;
+use mote_tests::chains::{self, chance};
 use mote_tests::checkpoints::{converted, digits};
 use mote_tests::random::Random;
 use mote_tests::running::finish;
@@ -264,20 +264,6 @@ fn a_run_is_saved_taken_up_and_split_with_what_is_known_to_the_same_bits() {
         }
         assert_eq!(found, digests, "{name}");
     });
-}
-
-/// The probability that a draw sets a bit: the number of words for which it does, found by bisection.
-fn chance(draw: impl Fn(u32) -> bool) -> f64 {
-    let (mut low, mut high) = (0u64, 1 << 32);
-    while low < high {
-        let middle = (low + high) / 2;
-        if draw(middle as u32) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    low as f64 / 4_294_967_296.0
 }
 
 /// The tolerance is that of a step without a factor. An error of the rarer bit's weight grows by the factor's odds.

@@ -19,7 +19,7 @@ use mote_tools::validate::{
 };
 use mote_tools::{Checkpoint, ErrorKind, FloatDevice, ModelFile, Request, Shard, Validation};
 use serde_json::json;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Hold every backend to the same bits, step by step
 ///
@@ -87,6 +87,14 @@ pub struct Args {
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
+}
+
+impl Args {
+    /// What is read: no output may be one of these.
+    fn inputs(&self) -> Vec<&Path> {
+        let inputs = [Some(&self.model), self.against.as_ref(), self.data.as_ref()];
+        inputs.into_iter().flatten().map(PathBuf::as_path).collect()
+    }
 }
 
 /// Runs it.

@@ -18,6 +18,7 @@ pub mod program;
 pub mod quantize;
 pub mod widths;
 
+mod cholesky;
 mod fixed_point;
 
 pub use fixed_point::FixedPoint;

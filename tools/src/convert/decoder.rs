@@ -4,14 +4,14 @@
 
 use std::sync::Arc as Shared;
 
-use mote_engine::Engine;
 use mote_engine::calibrate::{Run, Stats, calibrate_pictures};
 use mote_engine::memory::AlignedBytes;
 use mote_engine::picture::picture;
+use mote_engine::{Engine, Steps};
 use mote_runtime::internals::model::sampling::{Prediction, Schedule};
 use mote_runtime::internals::numeric::normal::normal_q24;
 use mote_runtime::internals::schedule::coefficients::Clip;
-use mote_runtime::{Arena as Memory, Model, RunError, Unobserved};
+use mote_runtime::{Arena as Memory, Model, RunError};
 use rayon::prelude::*;
 
 use super::calibration::CALIBRATION_SEED;
@@ -183,7 +183,7 @@ fn last_states(model: &Model<'_>, runs: &[Run]) -> Result<Vec<Vec<i32>>, RunErro
         let mut memory = AlignedBytes::for_run(model, &run.config);
         let mut arena = Memory::new(memory.bytes_mut())?;
         let (mut sampler, mut worker) = (run.begin(model, &mut arena)?, engine.worker());
-        while sampler.step_by(&mut worker, &mut Unobserved)?.is_some() {}
+        while worker.step(&mut sampler, None)?.is_some() {}
         Ok(sampler.state().to_vec())
     };
     runs.par_iter().map(one).collect()

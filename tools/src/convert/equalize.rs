@@ -19,7 +19,6 @@ use super::calibration::Calibration;
 use crate::condition::Given;
 use crate::emit::{Diffusion, emit};
 use crate::import::Checkpoint;
-use crate::lower::lower_of;
 use crate::plan::Arena;
 use crate::program::Program;
 
@@ -32,10 +31,7 @@ const MOST: f64 = 16.0;
 /// As a conversion.
 pub fn of_checkpoint(checkpoint: &Checkpoint) -> Result<Checkpoint, ConvertError> {
     let given = Given::of(checkpoint)?;
-    let mut program = lower_of(&checkpoint.graph, checkpoint.scheduler.num_train_timesteps)?;
-    if let Some(edm) = &checkpoint.scheduler.edm {
-        program.scale_input(1.0 / edm.sigma_data);
-    }
+    let program = super::lowered(checkpoint)?;
     let diffusion = super::diffusion(checkpoint)?;
     let calibration = Calibration::of(&program, &diffusion, given.as_ref());
     Ok(Checkpoint {

@@ -1,13 +1,13 @@
 //! A look at every model before it is handed over: do its activations leave f16, and are an integer model's images those of its f16 model?
 
-use mote_engine::Engine;
 use mote_engine::calibrate::Run;
 use mote_engine::memory::AlignedBytes;
+use mote_engine::{Engine, Steps};
 use mote_runtime::internals::numeric::float::load;
 use mote_runtime::internals::ops::Op;
 use mote_runtime::internals::schedule::coefficients::Prediction;
 use mote_runtime::internals::tensor::view::View;
-use mote_runtime::{Arena, Config, Model, Observer, RunError, StepObserver, Unobserved};
+use mote_runtime::{Arena, Config, Model, Observer, RunError, StepObserver};
 
 use super::calibration::Calibration;
 use crate::emit::Diffusion;
@@ -104,7 +104,7 @@ pub fn states(model: &Model<'_>, diffusion: &Diffusion, runs: &[Run]) -> Result<
         let engine = Engine::prepare(model);
         let mut worker = engine.worker();
         let mut step = 0;
-        while sampler.step_by(&mut worker, &mut Unobserved)?.is_some() {
+        while worker.step(&mut sampler, None)?.is_some() {
             step += 1;
             if is_cut(sampler.state()) {
                 return Ok(Some(cut(step)));
@@ -165,7 +165,7 @@ fn together(models: [&Model<'_>; 2], run: &Run, formats: &[Format]) -> Result<Se
         let mut goes_on = false;
         for ((sampler, worker), layers) in samplers.iter_mut().zip(&mut workers).zip(&mut layers) {
             layers.outputs = vec![vec![]; formats.len()];
-            goes_on = sampler.step_by(worker, layers)?.is_some();
+            goes_on = worker.step(sampler, Some(layers))?.is_some();
         }
         if !goes_on {
             break;

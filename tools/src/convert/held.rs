@@ -13,7 +13,7 @@ use mote_runtime::internals::model::header::Arithmetic;
 use super::{Converted, diffusion};
 use crate::emit::emit;
 use crate::import::{Checkpoint, Trained};
-use crate::lower::{deployed, lower};
+use crate::lower::deployed;
 use crate::ops::Conv;
 use crate::plan::{Arena, recompute};
 use crate::program::{FusedOp, Program, Slot};
@@ -135,11 +135,8 @@ impl StandingFormats {
     }
 
     fn program(&self, checkpoint: &Checkpoint) -> Result<Program, Error> {
-        let lowered = lower(&checkpoint.graph).map_err(super::ConvertError::from)?;
-        let mut program = recompute(lowered, self.arena);
-        if let Some(edm) = &checkpoint.scheduler.edm {
-            program.scale_input(1.0 / edm.sigma_data);
-        }
+        let lowered = super::lowered(checkpoint).map_err(super::ConvertError::from)?;
+        let program = recompute(lowered, self.arena);
         if program.slots == self.slots {
             return Ok(program);
         }
@@ -155,7 +152,7 @@ impl StandingFormats {
         let means = self.means(conv);
         for (row, weights) in rows.iter_mut().zip(conv.rows()) {
             let error = |(w, n): (&f32, &i8)| f64::from(*w) - f64::from(*n) * row.scale;
-            let errors = weights.iter().zip(&row.nibbles).map(error);
+            let errors = weights.iter().zip(&row.units).map(error);
             row.shift = errors.zip(means.iter().cycle()).map(|(error, mean)| error * mean).sum();
         }
         rows
@@ -202,7 +199,7 @@ impl StandingFormats {
             let exact = f64::from(*weight) / scale;
             let nearest = exact.round().clamp(low, high);
             let own = own
-                .and_then(|rows| rows.get(out)?.nibbles.get(tap))
+                .and_then(|rows| rows.get(out)?.units.get(tap))
                 .map_or(nearest, |n| f64::from(*n));
             let real = |units: f64| (units * scale * conv.divisor) as f32;
             to.rounded[*at] = real(nearest);

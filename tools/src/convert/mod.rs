@@ -189,14 +189,7 @@ pub fn convert(
     };
     let given = Given::of(checkpoint)?;
     let arena = options.arena.unwrap_or_default();
-    let mut program = recompute(
-        lower_of(&checkpoint.graph, checkpoint.scheduler.num_train_timesteps)?,
-        arena,
-    );
-    if let Some(edm) = &checkpoint.scheduler.edm {
-        // The device's state has unit variance, its factor is at most 1: the rest of `c_in` is the input's.
-        program.scale_input(1.0 / edm.sigma_data);
-    }
+    let program = recompute(lowered(checkpoint)?, arena);
     let diffusion = diffusion(checkpoint)?;
     let scheme = options.scheme.name();
     let of_program = |program: Program| {
@@ -240,6 +233,16 @@ pub fn convert(
         Some(decoder) => decoder::joined(converted, decoder, &runs, options),
         None => Ok(converted),
     }
+}
+
+/// The operators of a checkpoint's network.
+fn lowered(checkpoint: &Checkpoint) -> Result<Program, LowerError> {
+    let mut program = lower_of(&checkpoint.graph, checkpoint.scheduler.num_train_timesteps)?;
+    if let Some(edm) = &checkpoint.scheduler.edm {
+        // The device's state has unit variance, its factor is at most 1: the rest of `c_in` is the input's.
+        program.scale_input(1.0 / edm.sigma_data);
+    }
+    Ok(program)
 }
 
 /// A run that the checkpoint's own settings rule out is refused by the setting.

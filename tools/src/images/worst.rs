@@ -1,7 +1,7 @@
 //! The image that a conversion changes most, beside what it was.
 
 use super::{Picture, Shape};
-use crate::tensors::to_hwc;
+use crate::tensors::{to_hwc, to_q24};
 use crate::validate::FloatComparison;
 use mote_runtime::Model;
 use mote_runtime::internals::sampler::q24_to_pixel;
@@ -20,8 +20,8 @@ pub fn worst(model: &Model<'_>, float: &FloatComparison) -> Option<[Picture; 2]>
     if !is_drawn(model) || float.worst_states.iter().any(|state| state.len() != shape.len()) {
         return None;
     }
-    // A conversion to an integer takes what is not a number for 0, and ends at the type's limits.
-    let pixel = |value: f64| q24_to_pixel((value * f64::from(1 << 24)) as i32);
+    // What is not a number is gray.
+    let pixel = |value: f64| q24_to_pixel(to_q24(value.clamp(-64.0, 64.0)).unwrap_or(0));
     let pixels = |state: &[f64]| -> Vec<u8> { to_hwc(state, header.channels.into()).into_iter().map(pixel).collect() };
     Some(
         float

@@ -6,7 +6,6 @@ use mote_runtime::Model;
 use mote_tools::files::{Format, OutputFile};
 use mote_tools::images::{self, encode, grid};
 use mote_tools::validate::FloatComparison;
-use std::path::Path;
 
 /// Side of a pixel in the picture.
 const ZOOM: usize = 8;
@@ -20,9 +19,7 @@ pub fn prepare(args: &Args, model: &Model<'_>) -> Result<Option<OutputFile>, Fai
         )
         .help("leave --worst out; `mote sample` draws what the model makes"));
     }
-    let inputs = [Some(&args.model), args.against.as_ref(), args.data.as_ref()];
-    let inputs: Vec<&Path> = inputs.into_iter().flatten().map(|path| path.as_path()).collect();
-    OutputFile::prepare(path, Format::Png, &inputs).map(Some)
+    OutputFile::prepare(path, Format::Png, &args.inputs()).map(Some)
 }
 
 /// Draws it: the model's image on the left, the float network's on the right.

@@ -8,14 +8,11 @@ use mote_tools::Backend;
 use mote_tools::files::{Format, OutputFile};
 use mote_tools::validate::Survey;
 use serde_json::json;
-use std::path::Path;
 use std::time::Instant;
 
 /// Where they go, checked before anything is made.
 pub fn prepare(args: &Args) -> Result<Option<OutputFile>, Failure> {
     let Some(out) = &args.out else { return Ok(None) };
-    let inputs = [Some(&args.model), args.against.as_ref(), args.data.as_ref()];
-    let inputs: Vec<&Path> = inputs.into_iter().flatten().map(|path| path.as_path()).collect();
     if !matches!(
         args.backends[..],
         [] | [Backend::Cpu | Backend::Portable | Backend::Cuda(_)]
@@ -25,7 +22,7 @@ pub fn prepare(args: &Args) -> Result<Option<OutputFile>, Failure> {
                 .help("give --backends cpu, portable or cuda"),
         );
     }
-    OutputFile::prepare(out, Format::Moments, &inputs).map(Some)
+    OutputFile::prepare(out, Format::Moments, &args.inputs()).map(Some)
 }
 
 /// Gathers the statistics of `survey`'s shard and writes them.

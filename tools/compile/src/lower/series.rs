@@ -11,6 +11,7 @@ use mote_graph::float::TimeFeatures;
 use mote_graph::graph::ops;
 
 use super::times::Mixed;
+use crate::cholesky;
 
 /// Numbers of slow waves that are tried.
 const SLOW: [usize; 5] = [4, 8, 16, 32, 64];
@@ -94,16 +95,18 @@ fn waves(rates: &[f64], t: f64) -> Vec<f64> {
 fn least_squares(rates: Vec<f64>, times: &[f64], rows: &[Vec<f64>]) -> Option<Series> {
     let all: Vec<Vec<f64>> = times.iter().map(|t| waves(&rates, *t)).collect();
     let count = 2 * rates.len();
-    let mut normal = vec![vec![0.0; count]; count];
+    let mut root = vec![0.0; count * count];
     for row in &all {
-        for (own, a) in normal.iter_mut().zip(row) {
+        for (own, a) in root.chunks_exact_mut(count).zip(row) {
             own.iter_mut().zip(row).for_each(|(sum, b)| *sum += a * b);
         }
     }
-    for (i, own) in normal.iter_mut().enumerate() {
-        own[i] += RIDGE * times.len() as f64;
+    for i in 0..count {
+        root[i * count + i] += RIDGE * times.len() as f64;
     }
-    let root = cholesky(normal)?;
+    cholesky::factor(&mut root, count, |square| {
+        (square > 0.0 && square.is_finite()).then_some(square)
+    })?;
     let features = rows.first()?.len();
     let mut factors = vec![];
     for feature in 0..features {
@@ -135,29 +138,16 @@ fn rounding(factors: &[Vec<f64>]) -> f64 {
     factors.iter().map(of).fold(0f64, f64::max)
 }
 
-/// The lower root of a positive matrix; `None` where it has none.
-fn cholesky(mut a: Vec<Vec<f64>>) -> Option<Vec<Vec<f64>>> {
-    for i in 0..a.len() {
-        for j in 0..=i {
-            let sum: f64 = (0..j).map(|k| a[i][k] * a[j][k]).sum();
-            let left = a[i][j] - sum;
-            a[i][j] = if i == j { libm::sqrt(left) } else { left / a[j][j] };
-            if !a[i][j].is_finite() || i == j && a[i][j] <= 0.0 {
-                return None;
-            }
-        }
+/// `x` of `L L^T x`.
+fn solved(root: &[f64], mut x: Vec<f64>) -> Vec<f64> {
+    let n = x.len();
+    for i in 0..n {
+        let sum: f64 = (0..i).map(|k| root[i * n + k] * x[k]).sum();
+        x[i] = (x[i] - sum) / root[i * n + i];
     }
-    Some(a)
-}
-
-fn solved(root: &[Vec<f64>], mut x: Vec<f64>) -> Vec<f64> {
-    for i in 0..x.len() {
-        let sum: f64 = (0..i).map(|k| root[i][k] * x[k]).sum();
-        x[i] = (x[i] - sum) / root[i][i];
-    }
-    for i in (0..x.len()).rev() {
-        let sum: f64 = (i + 1..x.len()).map(|k| root[k][i] * x[k]).sum();
-        x[i] = (x[i] - sum) / root[i][i];
+    for i in (0..n).rev() {
+        let sum: f64 = (i + 1..n).map(|k| root[k * n + i] * x[k]).sum();
+        x[i] = (x[i] - sum) / root[i * n + i];
     }
     x
 }

@@ -10,16 +10,17 @@ use rayon::prelude::*;
 
 use super::moments::Moments;
 use super::weights::{INT4, INT8, widest_scale};
+use crate::cholesky;
 use crate::ops::Conv;
 use crate::program::{FusedOp, Program};
 
-/// One output channel's weights in 4 bits.
+/// One output channel's weights, rounded to 4 or 8 bits.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Row {
-    /// Real value of a nibble of 1.
+    /// Real value of one unit.
     pub scale: f64,
-    /// `(row, col, in)`, -8 to 7.
-    pub nibbles: Vec<i8>,
+    /// `(row, col, in)`, in the range of the width.
+    pub units: Vec<i8>,
     /// What the rounding takes from the output's mean.
     pub shift: f64,
 }
@@ -95,7 +96,7 @@ impl Near {
     fn improved(&self, row: &[f32], mut rounded: Row, [low, high]: [f64; 2]) -> (f64, Row) {
         let (n, h, unit) = (row.len(), &self.moments.covariance, rounded.scale);
         let error = |(w, q): (&f32, &i8)| f64::from(*w) - f64::from(*q) * unit;
-        let mut errors: Vec<f64> = row.iter().zip(&rounded.nibbles).map(error).collect();
+        let mut errors: Vec<f64> = row.iter().zip(&rounded.units).map(error).collect();
         let line = |i: usize| &h[i * n..][..n];
         let dot = |line: &[f64], errors: &[f64]| line.iter().zip(errors).map(|(a, b)| a * b).sum::<f64>();
         let mut slopes: Vec<f64> = (0..n).map(|i| dot(line(i), &errors)).collect();
@@ -104,7 +105,7 @@ impl Near {
             let mut best = (0.0, 0, 0.0);
             for i in 0..n {
                 let step = if slopes[i] > 0.0 { 1.0 } else { -1.0 };
-                let held = (low..=high).contains(&(f64::from(rounded.nibbles[i]) + step));
+                let held = (low..=high).contains(&(f64::from(rounded.units[i]) + step));
                 let change = unit * (unit * h[i * n + i] - 2.0 * step * slopes[i]);
                 if held && change < best.0 {
                     best = (change, i, step);
@@ -114,7 +115,7 @@ impl Near {
             if change >= -1e-9 * dot(&errors, &slopes).abs() {
                 break;
             }
-            rounded.nibbles[i] += step as i8;
+            rounded.units[i] += step as i8;
             errors[i] -= step * unit;
             slopes
                 .iter_mut()
@@ -156,7 +157,8 @@ impl Solver {
                 factor[i * n + j] = m.covariance[order[i] * n + order[j]] + damping;
             }
         }
-        cholesky(&mut factor, n, damping);
+        // No pivot is below what was added.
+        let _ = cholesky::factor(&mut factor, n, |square| Some(square.max(damping)));
         Self {
             order,
             factor,
@@ -182,36 +184,21 @@ impl Solver {
     /// The same in other integers.
     fn at_scale_within(&self, row: &[f32], scale: f64, [low, high]: [f64; 2]) -> (f64, Row) {
         let n = row.len();
-        let (mut nibbles, mut carried) = (vec![0; n], vec![0.0; n]);
+        let (mut units, mut carried) = (vec![0; n], vec![0.0; n]);
         let (mut squared, mut shift) = (0.0, 0.0);
         for i in (0..n).rev() {
             let tap = self.order[i];
             let (weight, line) = (f64::from(row[tap]), &self.factor[i * n..][..i + 1]);
             let wanted = weight + carried[i] / line[i];
-            let nibble = libm::round(wanted / scale).clamp(low, high);
-            let error = weight - nibble * scale;
-            nibbles[tap] = nibble as i8;
+            let unit = libm::round(wanted / scale).clamp(low, high);
+            let error = weight - unit * scale;
+            units[tap] = unit as i8;
             shift += error * self.means[tap];
             // What the error adds to the lines above, and its own line, which is now complete.
             carried.iter_mut().zip(line).for_each(|(c, l)| *c += l * error);
             squared += carried[i] * carried[i];
         }
-        (squared, Row { scale, nibbles, shift })
-    }
-}
-
-/// The lower factor of a positive matrix, in place of its lower half; no pivot's square is below `floor`.
-fn cholesky(a: &mut [f64], n: usize, floor: f64) {
-    for i in 0..n {
-        let (above, rest) = a.split_at_mut(i * n);
-        let row = &mut rest[..i + 1];
-        for j in 0..i {
-            let other = &above[j * n..][..j + 1];
-            let sum: f64 = row[..j].iter().zip(other).map(|(a, b)| a * b).sum();
-            row[j] = (row[j] - sum) / other[j];
-        }
-        let sum: f64 = row[..i].iter().map(|v| v * v).sum();
-        row[i] = libm::sqrt((row[i] - sum).max(floor));
+        (squared, Row { scale, units, shift })
     }
 }
 
@@ -228,9 +215,9 @@ mod tests {
         };
         let solver = Solver::new(moments);
         let row = solver.at_scale(&[1.4, 2.4, 0.3], 1.0).1;
-        let sum: i8 = row.nibbles[..2].iter().sum();
+        let sum: i8 = row.units[..2].iter().sum();
         assert_eq!(sum, 4, "{row:?}");
-        let shift = 0.5 * (1.4 - f64::from(row.nibbles[0]));
+        let shift = 0.5 * (1.4 - f64::from(row.units[0]));
         assert!((row.shift - shift).abs() < 1e-6, "{row:?}, {shift}");
     }
 
@@ -257,10 +244,10 @@ mod tests {
                     .map(|(i, j)| e[i] * e[j] * near.moments.covariance[i * 3 + j])
                     .sum::<f64>()
             };
-            let least = error(&found.nibbles);
+            let least = error(&found.units);
             for i in 0..3 {
                 for step in [-1, 1] {
-                    let mut other = found.nibbles.clone();
+                    let mut other = found.units.clone();
                     other[i] += step;
                     assert!(error(&other) >= least * 0.999, "{bits} bits, {found:?}");
                 }
@@ -278,7 +265,7 @@ mod tests {
         let weights = [0.37f32, -1.21, 2.83];
         let (squared, row) = Solver::new(moments).at_scale(&weights, 0.5);
         let e: Vec<f64> = (0..3)
-            .map(|i| f64::from(weights[i]) - 0.5 * f64::from(row.nibbles[i]))
+            .map(|i| f64::from(weights[i]) - 0.5 * f64::from(row.units[i]))
             .collect();
         let damping = DAMPING * 3.5 / 3.0;
         let expected: f64 = (0..3)

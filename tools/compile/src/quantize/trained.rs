@@ -159,7 +159,7 @@ fn nibbles(row: &[f32], scale: f64) -> Row {
     let nibble = |w: &f32| (f64::from(*w) / scale).round().clamp(INT4[0], INT4[1]) as i8;
     Row {
         scale,
-        nibbles: row.iter().map(nibble).collect(),
+        units: row.iter().map(nibble).collect(),
         shift: 0.0,
     }
 }

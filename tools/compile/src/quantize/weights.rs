@@ -91,7 +91,7 @@ pub fn channel_of_4_bits(row: &[f32], bias: f32, int4: Option<&Row>, input: &Inp
         let integer = |n: &i8| int4::UNIT * i32::from(*n);
         let channel = Channel {
             scale: unit,
-            weights: rounded.nibbles.iter().map(integer).collect(),
+            weights: rounded.units.iter().map(integer).collect(),
             bias: libm::round((f64::from(bias) + rounded.shift) / (unit * input.scale)) as i64,
         };
         if channel.stays_below(limit, input) {
@@ -113,7 +113,7 @@ pub fn channel_of_8_bits(
     if let Some(rounded) = int8 {
         let channel = Channel {
             scale: rounded.scale,
-            weights: rounded.nibbles.iter().map(|n| i32::from(*n)).collect(),
+            weights: rounded.units.iter().map(|n| i32::from(*n)).collect(),
             bias: libm::round((f64::from(bias) + rounded.shift) / (rounded.scale * input.scale)) as i64,
         };
         if channel.stays_below(limit, input) {
