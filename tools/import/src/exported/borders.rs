@@ -1,14 +1,11 @@
 //! Borders that are no zeros, and resampling that depends on the place: made of single-channel convolutions and constants over positions.
 
-use super::layers::Geometry;
+use super::layers::{Geometry, MOST_SPAN};
 use super::net::{Net, Result};
 use super::source::What;
 use super::tensor::{Kind, Tensor};
 use super::view::View;
 use mote_graph::ops::Pool;
-
-/// Most taps of a device's kernel.
-const MOST_TAPS: usize = 15;
 
 /// What stands beyond an end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +48,7 @@ impl Net {
         } else {
             1
         };
-        if 2 * reach + 1 > MOST_TAPS || own < least {
+        if 2 * reach + 1 > MOST_SPAN || own < least {
             return Err(format!(
                 "it continues {own} positions by {before} and {behind}, which is too far: pad with zeros in its place"
             ));

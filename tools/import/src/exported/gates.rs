@@ -1,15 +1,13 @@
 //! Layers that are a few others: gated units, slopes by channel, weighted means, means over all positions.
 
 use super::aten::Call;
+use super::layers::MOST_SPAN;
 use super::net::{Net, Result};
 use super::operands::{Value, axis};
 use super::source::Map;
 use super::tensor::{Kind, Tensor};
 use super::view::{View, size};
 use mote_graph::ops::{Function, Pool, Setting};
-
-/// Most rows and columns of a window of a device.
-const MOST_WINDOW: usize = 15;
 
 impl Call<'_> {
     /// The first half of an axis times the sigmoid of the second (Dauphin et al. 2017).
@@ -119,11 +117,11 @@ fn averaged(net: &mut Net, view: &View, block: [usize; 2]) -> Result<View> {
     let mut left = block;
     let mut found = view.clone();
     while left != [1, 1] {
-        let of = |size: usize| (1..=MOST_WINDOW).rev().find(|n| size.is_multiple_of(*n)).unwrap_or(1);
+        let of = |size: usize| (1..=MOST_SPAN).rev().find(|n| size.is_multiple_of(*n)).unwrap_or(1);
         let window = left.map(of);
         if window == [1, 1] {
             return Err(format!(
-                "it is a mean over {block:?} positions, which no windows up to {MOST_WINDOW} make"
+                "it is a mean over {block:?} positions, which no windows up to {MOST_SPAN} make"
             ));
         }
         let max = false;

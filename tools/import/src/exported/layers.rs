@@ -9,6 +9,9 @@ use super::view::{Atom, Axis, View, normal};
 use super::waves::Waves;
 use mote_graph::ops::{Function, Pool};
 
+/// Most rows or columns of a kernel, of a window, and of a repetition that a device has.
+pub(super) const MOST_SPAN: usize = 15;
+
 /// What a convolution node says beside its tensors. Pairs are (row, col).
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Geometry {
@@ -101,7 +104,6 @@ impl Net {
         bias: &Option<Tensor>,
         geometry: Geometry,
     ) -> Result<Option<usize>> {
-        const MOST_SPAN: usize = 15;
         let [channels, rows, cols] = self.shape(x)?;
         let (apart, taps) = (geometry.dilation[1], weight.sizes[3]);
         let (inner, mut pad) = match self.sources[x].what {

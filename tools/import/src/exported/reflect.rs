@@ -3,7 +3,7 @@
 //! A device pads with zeros. Only outputs near an end see the difference, and each of them is a sum over a few positions that lie inside of
 //! its window anyway: so that sum is a convolution of its own, which a mask over positions keeps for that output alone.
 
-use super::layers::Geometry;
+use super::layers::{Geometry, MOST_SPAN};
 use super::net::{Net, Result};
 use super::source::What;
 use super::tensor::{Kind, Tensor};
@@ -137,13 +137,12 @@ impl Net {
 
     /// Nearest-neighbour repetition of a vector, of axes sample and channel, over rows and columns, in steps that a device can take.
     pub fn spread_over(&mut self, vector: &View, extents: [usize; 2]) -> Result<View> {
-        const MOST: usize = 15;
         let image = vector.unsqueezed(2).and_then(|view| view.unsqueezed(3));
         let mut view = image.ok_or("it is no vector")?;
         for (i, extent) in extents.into_iter().enumerate() {
             let mut left = extent;
             while left > 1 {
-                let factor = (2..=MOST).rev().find(|f| left.is_multiple_of(*f)).unwrap_or(left);
+                let factor = (2..=MOST_SPAN).rev().find(|f| left.is_multiple_of(*f)).unwrap_or(left);
                 view = self.upsampled(&view, if i == 0 { [factor, 1] } else { [1, factor] })?;
                 left /= factor;
             }
